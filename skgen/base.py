@@ -1,0 +1,579 @@
+"""GenerativeModel: the template. A model writes p(x) of coded rows; classes, tables, units, seeds and chunks are here."""
+
+from __future__ import annotations
+
+import copy
+import os
+import warnings
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from sklearn import get_config
+from sklearn.base import clone
+from sklearn.utils import ClassifierTags, check_array, check_consistent_length
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from skgen import bayes, registry
+from skgen.containers import as_table
+from skgen.conversions import Coding
+from skgen.learn.em import fit_partly_labelled
+from skgen.ops.logs import log_sum_exp
+from skgen.parameters import Parameters
+from skgen.tables import Columns, _groups, read
+
+__all__ = ["GenerativeModel", "generator"]
+
+#: Chunks hold a multiple of this many rows, so that results do not depend on the size of a chunk.
+ROWS = 2048
+_WEAKEST_FIRST = ("estimate", "bound", "exact")
+_PART_ONLY = ("task", "priors", "unlabeled", "column_kinds")
+
+
+def generator(random_state: Any, purpose: int = 0) -> np.random.Generator:
+    """A Generator of its own for each purpose (0: fit, 1: sample); no global state is touched.
+
+    An int gives the same stream at each call, None a fresh one; a Generator or RandomState advances.
+    """
+    if isinstance(random_state, np.random.Generator):
+        return random_state
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(2**31, size=4))
+    if random_state is None:
+        return np.random.default_rng()
+    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool) and random_state >= 0:
+        return np.random.default_rng([int(random_state), purpose])
+    raise ValueError(f"random_state={random_state!r} must be None, an int >= 0, a RandomState or a Generator.")
+
+
+def check_n_samples(n_samples: Any, n_columns: int) -> int:
+    """``n_samples`` as an int, refused before work starts if it is no count or if its rows cannot fit in memory."""
+    if isinstance(n_samples, (bool, np.bool_)) or not isinstance(n_samples, (int, np.integer)) or n_samples < 0:
+        raise ValueError(f"n_samples={n_samples!r} must be an int >= 0.")
+    needed = 3 * 8 * int(n_samples) * max(1, n_columns)  # coded, decoded, and one in between
+    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**36
+    if needed > available:
+        raise ValueError(f"n_samples={n_samples} rows of {n_columns} columns need {needed:,} bytes, and this machine has "
+                         f"{available:,}: draw them in several calls with a smaller n_samples.")  # fmt: skip
+    return int(n_samples)
+
+
+def _is_missing(values: np.ndarray, marker: Any = np.nan) -> np.ndarray:
+    """Where a label is ``marker``; NaN matches NaN, None and pd.NA."""
+    if pd.api.types.is_scalar(marker) and pd.isna(marker):
+        return np.asarray(pd.isna(values))
+    equal = np.asarray(values, dtype=object) == marker
+    return np.asarray(equal, dtype=bool) & np.ones(len(values), dtype=bool)
+
+
+def _classes_and_codes(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted classes and the code of each label."""
+    if y.dtype.kind in "iu" and len(y) and int(y.max()) - int(y.min()) < 4 * len(y) + 1000:  # counting beats sorting
+        shifted = y.astype(np.int64, copy=False) - int(y.min())
+        present = np.flatnonzero(np.bincount(shifted))
+        lookup = np.zeros(present[-1] + 1, dtype=np.intp)
+        lookup[present] = np.arange(len(present))
+        return (present + int(y.min())).astype(y.dtype), lookup[shifted]
+    try:
+        return np.unique(y, return_inverse=True)
+    except TypeError:
+        kinds = sorted({type(v).__name__ for v in y})
+        raise ValueError(f"y mixes labels of types {', '.join(kinds)}, which have no order: convert them to one.") from None
+
+
+def _may_predict(model: GenerativeModel) -> bool:
+    name = type(model).__name__
+    if model.task == "density":
+        raise AttributeError(f"{name}(task='density') has no classes: use task='auto' and call fit(X, y) to predict.")
+    if "columns_" in vars(model) and "classes_" not in vars(model):
+        other = " predict_component(X) gives the component." if hasattr(type(model), "predict_component") else ""
+        raise AttributeError(f"{name} was fitted as a density, without y: call fit(X, y) to predict classes.{other}")
+    return True
+
+
+class GenerativeModel(Parameters):
+    r"""Base of all models: ``fit(X)`` learns p(x), ``fit(X, y)`` learns p(x|y) p(y).
+
+    A subclass declares its parameters as annotated fields, its traits as plain class attributes, and writes ``_fit``,
+    ``_log_prob`` and ``_sample`` on coded rows; ``self.columns_`` says what the columns are.
+
+    Parameters
+    ----------
+    task : {"auto", "density", "classify"}
+        "auto" classifies if ``fit`` gets y; "density" ignores y; "classify" requires it.
+    priors : None, "uniform", array-like or {label: p}
+        p(y). None is the class frequencies. ``set_params(priors=...)`` acts without a refit.
+    unlabeled : None or scalar
+        The value in y that marks a row without a label; np.nan matches NaN, None and pd.NA.
+    column_kinds : "auto", str, dict or Columns
+        How columns are read, see :func:`skgen.columns`.
+    units : {"columns", "shared"}
+        "shared" gives all continuous columns one loc and one scale.
+    n_jobs : int or None
+        Classes fitted at a time, through joblib.
+    random_state : None, int, RandomState or Generator
+        An int makes ``fit`` and each call of ``sample`` reproducible.
+
+    Attributes
+    ----------
+    columns_ : Columns
+    classes_ : array of shape (K,)
+        After ``fit(X, y)`` only.
+    class_log_prior_ : array of shape (K,)
+    densities_ : list
+        One fitted density a class; one in all after ``fit(X)``.
+    likelihood_ : {"exact", "bound", "estimate"}
+        What ``score_samples`` is: the weakest of the model and the conversions its columns needed.
+    n_parameters_ : int
+        Free parameters.
+    """
+
+    task: Literal["auto", "density", "classify"] = "auto"
+    priors: Any = None
+    unlabeled: Any = None
+    column_kinds: Any = "auto"
+    units: Literal["columns", "shared"] = "columns"
+    n_jobs: int | None = None
+    random_state: Any = None
+
+    kinds = frozenset({"continuous"})
+    likelihood = "exact"
+    missing = "none"
+    missing_in_fit = False
+    quick = MappingProxyType({})
+    known_gaps = MappingProxyType({})
+    __skgen_api__ = 1
+
+    # ---- what an author writes, on coded rows of one density
+
+    def _fit(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
+        """Learn p(x) from rows (n, d) with positive weights (n,)."""
+        raise NotImplementedError(f"{type(self).__name__} must define _fit(X, weight, rng).")
+
+    def _log_prob(self, X: np.ndarray) -> np.ndarray:
+        """log p(x) of each coded row, (n,)."""
+        raise NotImplementedError(f"{type(self).__name__} must define _log_prob(X).")
+
+    def _sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """n exchangeable coded rows, (n, d)."""
+        raise NotImplementedError(f"{type(self).__name__} must define _sample(n, rng).")
+
+    def _update(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
+        """One improving step from the present state; a fit that has no better step starts afresh."""
+        self._fit(X, weight, rng)
+
+    # ---- the same for several classes at once; a model that shares work or parameters between classes overrides these
+
+    def _fit_classes(self, X: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> None:
+        """One density a class from weights (n, K) = row weight x p(class | row)."""
+        streams = rng.spawn(weights.shape[1])
+        jobs = [(self.part(self.columns_), X, w, stream) for w, stream in zip(weights.T, streams, strict=True)]
+        if self.n_jobs in (None, 1) or len(jobs) == 1:
+            self.densities_ = [_fit_density(*job) for job in jobs]
+        else:
+            self.densities_ = Parallel(n_jobs=self.n_jobs)(delayed(_fit_density)(*job) for job in jobs)
+
+    def _update_classes(self, X: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> None:
+        """One improving step of every class."""
+        for density, w, stream in zip(self.densities_, weights.T, rng.spawn(weights.shape[1]), strict=True):
+            keep = w > 0
+            density._update(X[keep], w[keep], stream)
+
+    def _log_prob_classes(self, X: np.ndarray) -> np.ndarray:
+        """log p(x|y), (n, K), without the prior."""
+        return np.stack([density._log_prob(X) for density in self.densities_]).T
+
+    def _sample_class(self, k: int, n: int, rng: np.random.Generator) -> np.ndarray:
+        """n exchangeable coded rows of class k."""
+        return self.densities_[k]._sample(n, rng)
+
+    def part(self, columns: Columns) -> GenerativeModel:
+        """A copy with the same parameters and ``columns_`` set: what ``_fit`` and the other hooks are called on.
+
+        Raises
+        ------
+        ValueError
+            If this model is set up to read tables or labels itself, which a part of another model never does.
+        """
+        new = copy.copy(self)
+        vars(new).clear()
+        vars(new).update(self.get_params(deep=False), columns_=columns)
+        return new
+
+    def as_component(self, columns: Columns, role: str = "component") -> GenerativeModel:
+        """``part`` for use inside another model, whose labels and tables this one must not read."""
+        defaults = {name: type(self).__dataclass_fields__[name].default for name in _PART_ONLY}
+        for name, default in defaults.items():
+            if getattr(self, name) is not default and getattr(self, name) != default:
+                raise ValueError(f"{role}={self!r} sets {name}: set it on the outer model, which reads tables and labels.")
+        self._validate_parameters()
+        return clone(self).part(columns)
+
+    # ---- fit
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> GenerativeModel:
+        """Learn p(x), or p(x|y) p(y) if labels are given and ``task`` is not "density".
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n, d)
+        y : array-like of shape (n,), optional
+        sample_weight : array-like of shape (n,), optional
+            A weight of 2 is the row twice, 0 the row left out.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            Naming the parameter, column or class at fault. An earlier fit stays whole.
+        """
+        before = dict(vars(self))
+        try:
+            self._validate_parameters()
+            parameters = set(self.get_params(deep=False))
+            for name in before:  # scikit-learn's own private state is not ours to drop
+                if name not in parameters and (name.endswith("_") or name in ("_fitted", "_coding", "_class_share")):
+                    delattr(self, name)
+            self._fit_table(X, y, sample_weight)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+        return self
+
+    def _fit_table(self, X: Any, y: Any, sample_weight: Any) -> None:
+        if y is None and self.task == "classify":
+            raise ValueError("task='classify' requires y to be passed, but the target y is None.")
+        y = None if self.task == "density" else y
+        table, container = self._table(X, reset=True, may_miss=self.missing_in_fit)
+        weight = self._weight(sample_weight, len(table))
+        codes = None
+        if y is not None:
+            check_consistent_length(table, y)
+            self.classes_, codes = self._labels(y, weight > 0)
+        if not (weight > 0).all():  # weight 0 is the row left out, before kinds, scales, levels and classes are read
+            keep = weight > 0
+            table = table[keep] if isinstance(table, np.ndarray) else table[keep].reset_index(drop=True)
+            weight, codes = weight[keep], None if codes is None else codes[keep]
+        d = table.shape[1]
+        group = _groups(d, getattr(self, "image_shape", None), getattr(self, "step_features", None))
+        columns = read(table, container, weight, self.column_kinds, group, self.units)
+        coded, _ = columns.encode(table)
+        coding = Coding(
+            columns, set(self.kinds), type(self).__name__, coded, weight, getattr(self, "n_bins", None), registry.taking
+        )
+        rng = generator(self.random_state)
+        part = self.part(coding.columns)
+        Z, _ = coding.encode(coded)
+        if codes is None:
+            part._fit_classes(Z, weight[:, None], rng)
+        else:
+            weights = np.zeros((len(self.classes_), len(Z))).T
+            known = codes >= 0
+            weights[np.flatnonzero(known), codes[known]] = weight[known]
+            if known.all():
+                part._fit_classes(Z, weights, rng)
+                self._class_share = weights.sum(axis=0) / weight.sum()
+            else:
+                self._class_share = fit_partly_labelled(part, Z, weights, weight, known, rng, getattr(self, "max_iter", 100))
+        self.columns_, self._coding, self._fitted = columns, coding, part
+        if hasattr(self, "max_iter"):
+            self.n_iter_ = max([getattr(density, "n_iter_", 1) for density in getattr(part, "densities_", [])] + [1])
+
+    def _weight(self, sample_weight: Any, n: int) -> np.ndarray:
+        if sample_weight is None:
+            return np.ones(n)
+        weight = check_array(sample_weight, ensure_2d=False, dtype=float, input_name="sample_weight")
+        if weight.ndim != 1 or len(weight) != n:
+            raise ValueError(f"sample_weight has shape {weight.shape}, but X has {n} rows: give one number a row.")
+        if (weight < 0).any() or not (weight > 0).any():
+            raise ValueError("sample_weight must be non-negative and not zero for every row.")
+        return weight
+
+    def _labels(self, y: Any, counted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Classes among the counted rows, and a code for each row, -1 where the label is unknown."""
+        y = column_or_1d(y.to_numpy() if isinstance(y, pd.Series) else y, warn=True)
+        if y.dtype.kind == "f" and np.isinf(y).any():
+            raise ValueError("Input y contains infinity or a value too large for a label.")
+        missing = _is_missing(y) if y.dtype.kind in "fOM" else np.zeros(len(y), dtype=bool)
+        unknown = _is_missing(y, self.unlabeled) if self.unlabeled is not None else np.zeros(len(y), dtype=bool)
+        if (missing & ~unknown).any():
+            raise ValueError(f"Input y contains NaN (first at row {int(np.argmax(missing & ~unknown))}): drop those rows, "
+                             "or pass unlabeled=np.nan to learn from them without a label.")  # fmt: skip
+        known = ~unknown & counted
+        if not known.any():
+            raise ValueError(f"y has no labelled row that counts (unlabeled={self.unlabeled!r}): label some, or call fit(X).")
+        labels = y[known]
+        if unknown.any() and labels.dtype.kind == "f" and np.all(labels == np.floor(labels)):
+            labels = labels.astype(int)  # a NaN made them float
+        elif labels.dtype == object and isinstance(labels[0], (bool, int, np.integer)):
+            labels = np.array(labels.tolist())
+        try:
+            check_classification_targets(labels)
+        except ValueError as error:
+            raise ValueError(f"{error} For a density that ignores y, use task='density'.") from None
+        classes, known_codes = _classes_and_codes(labels)
+        codes = np.full(len(y), -1)
+        codes[known] = known_codes
+        counts = np.bincount(known_codes)
+        if (counts == 1).any() and len(counts) > 1:
+            lonely = ", ".join(repr(c) for c in classes[counts == 1][:5].tolist())
+            warnings.warn(f"Classes of one row: {lonely}. Their density is a guess around that row.", UserWarning, stacklevel=4)
+        return classes, codes
+
+    def _table(self, X: Any, *, reset: bool, may_miss: bool) -> tuple[Any, Any]:
+        """``X`` checked: its shape, its column names, and that what must be finite is."""
+        table, container = as_table(X, type(self).__name__)
+        validate_data(self, table if isinstance(table, np.ndarray) else X, reset=reset, skip_check_array=True)
+        if isinstance(table, np.ndarray):
+            if not may_miss and np.isnan(table.sum()) and np.isnan(table).any():
+                self._refuse_missing(int(np.argmax(np.isnan(table).any(axis=0))), fitting=reset)
+            return table, container
+        for name, column in zip(table.columns, table.items(), strict=True):
+            cells = column[1]
+            if not may_miss and cells.isna().any():
+                self._refuse_missing(name, fitting=reset)
+            if cells.dtype.kind in "fc" and np.isinf(cells.to_numpy(dtype=float, na_value=np.nan)).any():
+                raise ValueError(f"Column {name!r} contains infinity: replace it, by NaN if it stands for a missing cell.")
+        return table, container
+
+    def _refuse_missing(self, name: Any, fitting: bool) -> None:
+        what = "cannot be fitted with missing cells" if fitting and self.missing != "none" else "does not take missing cells"
+        raise ValueError(f"Input X contains NaN (column {name!r}), and {type(self).__name__} {what}: fill them with "
+                         "sklearn.impute.SimpleImputer, or use a model that takes them, such as naive_bayes.")  # fmt: skip
+
+    # ---- ask
+
+    @property
+    def class_log_prior_(self) -> np.ndarray:
+        """log p(y), from ``priors`` or the class frequencies."""
+        if "_class_share" not in vars(self):
+            raise AttributeError(f"{type(self).__name__} has no classes: call fit(X, y).")
+        with np.errstate(divide="ignore"):
+            return np.log(bayes.class_priors(self.priors, self.classes_, self._class_share))
+
+    @property
+    def likelihood_(self) -> str:
+        check_is_fitted(self, "columns_")
+        return min(self._fitted.likelihood, self._coding.likelihood, key=_WEAKEST_FIRST.index)
+
+    @property
+    def n_parameters_(self) -> int:
+        check_is_fitted(self, "columns_")
+        densities = self._fitted.densities_
+        return sum(density._n_parameters() for density in densities) + len(densities) - 1
+
+    def _log_density(self, X: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        """(n, K) log p(x|y) in the units of the data (K = 1 without classes), and a mask of rows outside the support."""
+        check_is_fitted(self, "columns_")
+        table, _ = self._table(X, reset=False, may_miss=self.missing != "none")
+        n, d = table.shape
+        n_classes = len(vars(self).get("classes_", (0,)))
+        memory = get_config()["working_memory"] * 2**20
+        rows = int(min(65_536, 2**18 / d, memory / (64 * (d + n_classes)))) // ROWS * ROWS or ROWS
+        if n <= rows:
+            return self._log_density_chunk(table)
+        out = np.empty((n_classes, n)).T
+        outside = np.zeros(n, dtype=bool)
+        for start in range(0, n, rows):
+            chunk = slice(start, start + rows)
+            out[chunk], bad = self._log_density_chunk(table[chunk])
+            if bad is not None:
+                outside[chunk] = bad
+        return out, outside if outside.any() else None
+
+    def _log_density_chunk(self, table: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        coded, outside = self.columns_.encode(table)
+        if outside is not None and self.missing == "none":
+            raise ValueError(f"Row {int(np.argmax(outside))} of X has a cell outside what was seen in fit, and "
+                             f"{type(self).__name__} cannot leave a cell out: drop the row or declare the level in fit.")  # fmt: skip
+        coding, part = self._coding, self._fitted
+        if coding.n_offsets == 1:
+            Z, gain = coding.encode(coded)
+            log_p = part._log_prob_classes(Z)
+            gain = gain + self.columns_.log_jacobian(coded)
+        else:
+            at = []
+            for m in range(coding.n_offsets):  # p(x) = int p(x + u) du, the mean over the offsets
+                Z, gain = coding.encode(coded, m)
+                at.append(part._log_prob_classes(Z).T + gain)
+            log_p = (log_sum_exp(np.stack(at)) - np.log(len(at))).T
+            gain = self.columns_.log_jacobian(coded)
+        log_p += gain if np.ndim(gain) == 0 else gain[:, None]
+        return log_p, outside
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """log p(x) of each row.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n, d)
+            NaN is a cell that was not observed, and is integrated out (models with ``missing`` other than "none").
+
+        Returns
+        -------
+        array of shape (n,)
+            Nats, in the units of the data; -inf outside the support. With classes, log sum_y p(x|y) p(y).
+        """
+        log_p, outside = self._log_density(X)
+        if "classes_" in vars(self):
+            log_p = log_p + self.class_log_prior_
+        log_p = log_sum_exp(log_p.T)
+        if outside is not None:
+            log_p[outside] = -np.inf
+        return log_p
+
+    @available_if(_may_predict)
+    def predict_joint_log_proba(self, X: Any) -> np.ndarray:
+        """log p(x|y) + log p(y), (n, K), nats, in the units of the data. A cell outside the support is left out."""
+        log_p, outside = self._log_density(X)
+        if outside is not None:
+            warnings.warn(f"{int(outside.sum())} rows have a cell outside what was seen in fit: it is treated as not observed.",
+                          UserWarning, stacklevel=3)  # fmt: skip
+        return log_p + self.class_log_prior_
+
+    @available_if(_may_predict)
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """log p(y|x), (n, K), by Bayes' rule."""
+        return bayes.log_posterior(self.predict_joint_log_proba(X), self.class_log_prior_)
+
+    @available_if(_may_predict)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """p(y|x), (n, K), by Bayes' rule."""
+        return np.exp(self.predict_log_proba(X))
+
+    @available_if(_may_predict)
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable class of each row, argmax_y log p(x|y) + log p(y)."""
+        joint = self.predict_joint_log_proba(X)
+        lost = ~np.isfinite(joint).any(axis=1)
+        if lost.any():
+            joint[lost] = self.class_log_prior_
+        return self.classes_[joint.argmax(axis=1)]
+
+    @available_if(_may_predict)
+    def estimate_priors(self, X: Any) -> dict:
+        """Class priors of unlabelled rows by EM (Saerens et al. 2002), as a dict for ``set_params(priors=...)``."""
+        p = bayes.estimate_priors(self._log_density(X)[0], np.exp(self.class_log_prior_))
+        return dict(zip(self.classes_.tolist(), p.tolist(), strict=True))
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Mean log p(x) without y (nats a row); accuracy with y, rows without a label left out."""
+        if y is None or self.task == "density":
+            log_p = self.score_samples(X)
+            return float(np.average(log_p, weights=None if sample_weight is None else self._weight(sample_weight, len(log_p))))
+        y = np.asarray(y)
+        check_consistent_length(X, y)
+        right = self.predict(X) == y
+        weight = self._weight(sample_weight, len(y))
+        if self.unlabeled is not None:
+            weight = weight * ~_is_missing(y, self.unlabeled)
+        return float(np.average(right, weights=weight))
+
+    def bic(self, X: Any) -> float:
+        """Bayesian information criterion, -2 sum log p + n_parameters_ log n; smaller is better."""
+        log_p = self.score_samples(X)
+        return float(-2 * log_p.sum() + self.n_parameters_ * np.log(len(log_p)))
+
+    def aic(self, X: Any) -> float:
+        """Akaike information criterion, -2 sum log p + 2 n_parameters_; smaller is better."""
+        return float(-2 * self.score_samples(X).sum() + 2 * self.n_parameters_)
+
+    def sample(self, n_samples: int = 1, *, y: Any = None, return_y: bool = False, random_state: Any = None) -> Any:
+        """Draw rows.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            0 is allowed.
+        y : label or array of labels, optional
+            The class of all rows, or one label a row.
+        return_y : bool
+            Return the labels as well.
+        random_state : None, int, RandomState or Generator
+            None uses the estimator's own.
+
+        Returns
+        -------
+        X : the container given to ``fit``, its columns and dtypes
+            Exchangeable rows; in the order of ``y`` if that is an array.
+        y : array of shape (n_samples,)
+            With ``return_y=True``.
+
+        Raises
+        ------
+        ValueError
+            For a bad ``n_samples`` or an unknown class.
+        """
+        check_is_fitted(self, "columns_")
+        n = check_n_samples(n_samples, self.n_features_in_)
+        rng = generator(self.random_state if random_state is None else random_state, purpose=1)
+        if "classes_" not in vars(self):
+            if y is not None or return_y:
+                raise ValueError(f"{type(self).__name__} was fitted without y and has no classes: call fit(X, y), or drop y.")
+            return self.columns_.decode(self._coding.decode(self._fitted._sample_class(0, n, rng), rng))
+        codes = self._codes_to_draw(n, y, rng)
+        Z = np.empty((len(codes), len(self._coding.columns)))
+        for k in np.unique(codes):
+            rows = codes == k
+            Z[rows] = self._fitted._sample_class(int(k), int(rows.sum()), rng)
+        X = self.columns_.decode(self._coding.decode(Z, rng))
+        return (X, self.classes_[codes]) if return_y else X
+
+    def _codes_to_draw(self, n: int, y: Any, rng: np.random.Generator) -> np.ndarray:
+        """A class code for each row to draw."""
+        if y is None:
+            return rng.choice(len(self.classes_), n, p=np.exp(self.class_log_prior_))
+        one = np.ndim(y) == 0
+        wanted = np.atleast_1d(np.asarray(y))
+        codes = pd.Index(self.classes_).get_indexer(pd.Index(wanted))
+        if (codes < 0).any():
+            raise ValueError(f"y={wanted[codes < 0][0]!r} is not a class: choose from {self.classes_.tolist()}.")
+        if one:
+            return np.full(n, codes[0])
+        if n not in (1, len(codes)):
+            raise ValueError(f"n_samples={n} and y has {len(codes)} labels: leave n_samples out, y gives one label a row.")
+        return codes
+
+    # ---- what scikit-learn reads
+
+    def __getattr__(self, name: str) -> Any:
+        """Fitted attributes of the inner model: of the one density, else the user is told where they are."""
+        if name.endswith("_") and not name.startswith("_"):
+            state = vars(self)
+            if "_fitted" in state:
+                return getattr(state["_fitted"], name)
+            densities = state.get("densities_", ())
+            if len(densities) == 1:
+                return getattr(densities[0], name)
+            if densities and hasattr(densities[0], name):
+                raise AttributeError(f"{name} is one a class: read densities_[k].{name}.")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}.")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "columns_" in vars(self)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = "density_estimator" if self.task == "density" else "classifier"
+        tags.classifier_tags = None if self.task == "density" else ClassifierTags()
+        tags.target_tags.required = self.task == "classify"
+        tags.input_tags.allow_nan = self.missing != "none"
+        tags.input_tags.categorical = tags.input_tags.string = "categorical" in self.kinds
+        return tags
+
+
+def _fit_density(density: GenerativeModel, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> GenerativeModel:
+    """One class: its rows, its weights, its stream."""
+    keep = weight > 0
+    if not keep.all():
+        X, weight = X[keep], weight[keep]
+    density._fit(X, weight, rng)
+    return density

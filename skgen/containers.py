@@ -1,0 +1,120 @@
+"""The container given is the container returned: arrays and data frames in, pandas inside, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from sklearn.utils import check_array
+
+__all__ = ["Container", "as_table"]
+
+
+@dataclass(frozen=True)
+class Container:
+    """What a table came in: ``kind`` "array", "pandas" or "narwhals" (polars, pyarrow, ...), and how to make another."""
+
+    kind: str
+    dtype: Any = None
+    columns: Any = None
+    schema: dict[str, Any] = field(default_factory=dict)
+    backend: Any = None
+
+    def wrap(self, data: list[np.ndarray], dtypes: list[Any]) -> Any:
+        """A table of this container from one array a column."""
+        if self.kind == "array":
+            if not data or self.dtype == object:
+                rows = len(data[0]) if data else 0
+                out = np.empty((rows, len(data)), dtype=self.dtype)
+                for j, values in enumerate(data):
+                    out[:, j] = values
+                return out
+            return np.column_stack(data).astype(self.dtype, copy=False)
+        series = {j: pd.Series(values).astype(dtype) for j, (values, dtype) in enumerate(zip(data, dtypes, strict=True))}
+        frame = pd.DataFrame(series)
+        frame.columns = self.columns
+        if self.kind == "pandas":
+            return frame
+        import narwhals as nw
+
+        as_lists = {name: frame.iloc[:, j].astype(object).tolist() for j, name in enumerate(self.columns)}
+        return nw.from_dict(as_lists, schema=self.schema, backend=self.backend).to_native()
+
+
+def _from_narwhals(frame: Any) -> tuple[pd.DataFrame, Container]:
+    """A pandas frame of the same cells; categories keep their order and nulls stay missing."""
+    import narwhals as nw
+
+    data = {}
+    for j, name in enumerate(frame.columns):
+        series = frame.get_column(name)
+        dtype, cells = series.dtype, series.to_list()
+        if isinstance(dtype, (nw.Categorical, nw.Enum)):
+            data[j] = pd.Categorical(cells, categories=series.cat.get_categories().to_list())
+        elif dtype == nw.Boolean:
+            data[j] = pd.array(cells, dtype="boolean")
+        elif dtype.is_integer():
+            data[j] = pd.array(cells, dtype="Int64")
+        elif dtype.is_numeric():
+            data[j] = np.array([np.nan if c is None else c for c in cells], dtype=float)
+        elif dtype.is_temporal():
+            data[j] = pd.to_timedelta(pd.Series(cells)) if dtype == nw.Duration else pd.to_datetime(pd.Series(cells))
+        else:
+            data[j] = pd.Series(cells, dtype=object)
+    table = pd.DataFrame(data, columns=range(len(frame.columns)))
+    table.columns = frame.columns
+    return table, Container("narwhals", columns=list(frame.columns), schema=dict(frame.schema), backend=frame.implementation)
+
+
+def as_table(X: Any, name: str) -> tuple[np.ndarray | pd.DataFrame, Container]:
+    """``X`` as a numeric array (one dtype) or a pandas frame (a dtype each column).
+
+    Parameters
+    ----------
+    X : array-like or data frame of shape (n, d)
+    name : str
+        The estimator, for messages.
+
+    Returns
+    -------
+    table : float array or DataFrame
+    container : Container
+
+    Raises
+    ------
+    ValueError
+        For an empty, one-dimensional, infinite or complex table.
+    TypeError
+        For a sparse one, or a cell that is neither text nor number.
+    """
+    if sparse.issparse(X):
+        raise TypeError(f"Sparse data was passed, but {name} needs dense data: call X.toarray().")
+    if isinstance(X, pd.DataFrame):
+        table, container = X, Container("pandas", columns=X.columns)
+    elif not isinstance(X, np.ndarray) and hasattr(X, "columns"):
+        import narwhals as nw
+
+        table, container = _from_narwhals(nw.from_native(X, eager_only=True))
+    else:
+        table = X if isinstance(X, np.ndarray) else np.asarray(X)
+        dtype = table.dtype
+        if dtype.kind in "OUS" and table.ndim == 2 and table.size:
+            if dtype.kind != "O" or pd.api.types.infer_dtype(table.ravel(), skipna=True) in ("string", "mixed", "mixed-integer"):
+                for cell in table.flat if dtype.kind == "O" else ():
+                    if isinstance(cell, (dict, list, set)):
+                        raise TypeError(f"argument must be a string or a real number, not {type(cell).__name__!r}.")
+                return pd.DataFrame(table).infer_objects(), Container("array", dtype=dtype)
+        elif dtype.kind in "mM":
+            return pd.DataFrame(table), Container("array", dtype=dtype)
+        table = check_array(X, dtype=float, ensure_all_finite="allow-nan", estimator=name, input_name="X")
+        return table, Container("array", dtype=np.dtype(float) if dtype.kind == "O" else dtype)
+    if min(table.shape) == 0:
+        what = "sample(s)" if len(table) == 0 else "feature(s)"
+        raise ValueError(f"Found array with 0 {what} (shape={table.shape}) while a minimum of 1 is required by {name}.")
+    doubled = table.columns[table.columns.duplicated()]
+    if len(doubled):
+        raise ValueError(f"X has two columns named {doubled[0]!r}: give each its own name.")
+    return table, container

@@ -1,0 +1,276 @@
+"""The correct ways to show a column to a model that does not take its kind; everything else is refused.
+
+=============================  ==========================================================================  =========
+from -> to                     how                                                                         log p is
+=============================  ==========================================================================  =========
+binary, integer -> continuous  uniform dequantisation: x + u on fixed offsets u, the cell's mass their mean  estimate
+continuous -> categorical      quantile bins; uniform inside, exponential tails                              exact
+integer -> categorical         the same bins; uniform over the integers inside, geometric tails              exact
+continuous, integer -> binary  the bits of 2^b such bins                                                     exact
+=============================  ==========================================================================  =========
+
+A category has no correct number, so nothing turns categorical columns into another kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from skgen.tables import Columns
+
+__all__ = ["N_OFFSETS", "Coding"]
+
+#: Offsets at which a dequantised row is scored; a fit sees each row at one of them, chosen by the row itself.
+N_OFFSETS = 8
+
+
+@dataclass
+class Bins:
+    """Intervals between ``edges``, uniform inside, with tails of mean excess ``left`` and ``right`` beyond the ends."""
+
+    edges: np.ndarray
+    left: float
+    right: float
+    integer: bool
+
+    @classmethod
+    def from_values(cls, x: np.ndarray, weight: np.ndarray, n_bins: int, integer: bool) -> Bins:
+        """Edges at the quantiles of ``x``, equal ones merged. For integers an edge is the first integer of its bin."""
+        order = np.argsort(x, kind="stable")
+        x, weight = x[order], weight[order]
+        values = np.unique(x)
+        if integer and len(values) <= n_bins:
+            # every value its own bin; a gap goes to the value that ends it, but for the last, where the tail starts
+            edges = np.append(values[:-2] + 1, values[-1:]) if len(values) > 1 else values + 1
+        else:
+            share = np.cumsum(weight) - weight / 2
+            wanted = np.arange(1, n_bins) / n_bins * weight.sum()
+            edges = np.unique(x[np.searchsorted(share, wanted).clip(max=len(x) - 1)])
+            edges = edges[edges > values[0]] if len(values) > 1 else values
+        if not len(edges):
+            edges = values[-1:]
+        below, above = x < edges[0], x >= edges[-1]
+        start = edges[0] - 1 if integer else edges[0]  # where the left tail begins
+        prior = (1.0 if integer else max(values[-1] - values[0], 1.0)) / n_bins  # one pseudo-row: a tail is never a point
+
+        def excess(distance: np.ndarray, w: np.ndarray) -> float:
+            return float((w @ distance + prior) / (w.sum() + 1))
+
+        return cls(edges, excess(start - x[below], weight[below]), excess(x[above] - edges[-1], weight[above]), integer)
+
+    def __len__(self) -> int:
+        return len(self.edges) + 1
+
+    def encode(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Bin of each value (NaN stays), and log p(x | bin): 0 where not observed."""
+        missing = np.isnan(x)
+        x = np.where(missing, self.edges[0], x)
+        code = np.searchsorted(self.edges, x, side="right")
+        # p(x | bin) = 1 / width inside, exp(-excess / mean) / mean in a tail (geometric for integers)
+        log_p = np.append(0.0, np.append(-np.log(np.diff(self.edges)), 0.0))[code]
+        lowest, highest = code == 0, code == len(self.edges)
+        log_p[lowest] = self._log_tail(self._start - x[lowest], self.left)
+        log_p[highest] = self._log_tail(x[highest] - self.edges[-1], self.right)
+        log_p[missing] = 0.0
+        return np.where(missing, np.nan, code), log_p
+
+    @property
+    def _start(self) -> float:
+        return self.edges[0] - 1 if self.integer else self.edges[0]
+
+    def _log_tail(self, excess: np.ndarray, mean: float) -> np.ndarray:
+        if self.integer:  # (1 - q) q^excess with q = mean / (1 + mean)
+            return excess * np.log(mean / (1 + mean)) - np.log1p(mean)
+        return -excess / mean - np.log(mean)
+
+    def decode(self, code: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A value drawn from each bin."""
+        missing = np.isnan(code)
+        code = np.where(missing, 0, code).astype(int)
+        low = np.append(self._start, self.edges)[code]
+        width = np.append(0.0, np.append(np.diff(self.edges), 0.0))[code]
+        x = low + width * rng.random(len(code))
+        x = np.floor(x) if self.integer else x
+        lowest, highest = code == 0, code == len(self.edges)
+        x[lowest] = self._start - self._draw_tail(lowest.sum(), self.left, rng)
+        x[highest] = self.edges[-1] + self._draw_tail(highest.sum(), self.right, rng)
+        x[missing] = np.nan
+        return x
+
+    def _draw_tail(self, n: int, mean: float, rng: np.random.Generator) -> np.ndarray:
+        return rng.geometric(1 / (1 + mean), n) - 1.0 if self.integer else rng.exponential(mean, n)
+
+
+class Coding:
+    """The way from coded columns to the columns a model takes, and back.
+
+    Parameters
+    ----------
+    columns : Columns
+        Those of the data.
+    kinds : set of str
+        What the model takes natively.
+    model : str
+        Its name, for messages.
+    X : array of shape (n, d)
+        Coded rows that bins and scales are read from.
+    weight : array of shape (n,)
+    n_bins : int or None
+        None: the cube root of the number of rows, between 2 and 16.
+    advice : callable
+        Given a set of kinds, the registered models that take them; for the message.
+
+    Raises
+    ------
+    ValueError
+        Naming the column, its kind and models that take it, where no correct conversion exists.
+    """
+
+    def __init__(self, columns: Columns, kinds: set[str], model: str, X: np.ndarray, weight: np.ndarray, n_bins: int | None,
+                 advice: Callable[[set[str]], str]):  # fmt: skip
+        self.source = columns
+        self.bins: dict[int, Bins] = {}
+        self.bits: dict[int, int] = {}
+        self.offset: np.ndarray | None = None  # (N_OFFSETS, d), where dequantised
+        how = [self._route(kind, kinds) for kind in columns.kinds]
+        for j, way in enumerate(how):
+            if way is None:
+                raise ValueError(f"Column {columns.names[j]!r} is {columns.kinds[j]}, which {model} cannot take: it takes "
+                                 f"{', '.join(sorted(kinds))}. Models that take it: {advice(set(columns.kinds))}.")  # fmt: skip
+        self.dequantised = np.array([way == "dequantise" for way in how], dtype=bool)
+        self.identity = all(way == "as is" for way in how)
+        if self.identity:
+            self.columns = columns
+            return
+        if n_bins is None:
+            n_bins = int(np.clip(round(float(np.cbrt(len(X)))), 2, 16))
+        for j, way in enumerate(how):
+            if way in ("bins", "bits"):
+                first = int(np.flatnonzero(columns.group == columns.group[j])[0])
+                self.bins[j] = self.bins[first] if first in self.bins else self._fit_bins(X, weight, j, n_bins, way == "bits")
+                if way == "bits":
+                    self.bits[j] = int(np.log2(len(self.bins[j])))
+        self.columns = self._view(X, weight)
+
+    @staticmethod
+    def _route(kind: str, kinds: set[str]) -> str | None:
+        if kind in kinds or (kind == "binary" and "categorical" in kinds):
+            return "as is"
+        if kind in ("binary", "integer") and "continuous" in kinds:
+            return "dequantise"
+        if kind in ("continuous", "integer") and "categorical" in kinds:
+            return "bins"
+        if kind in ("continuous", "integer") and "binary" in kinds:
+            return "bits"
+        return None
+
+    def _fit_bins(self, X: np.ndarray, weight: np.ndarray, j: int, n_bins: int, power_of_two: bool) -> Bins:
+        members = np.flatnonzero(self.source.group == self.source.group[j])
+        x, w = X[:, members].T.ravel(), np.tile(weight, len(members))
+        seen = ~np.isnan(x)
+        x, w = (x[seen], w[seen]) if seen.any() else (np.zeros(1), np.ones(1))
+        integer = self.source.kinds[j] == "integer"
+        bins = Bins.from_values(x, w, n_bins, integer)
+        while power_of_two and len(bins) & (len(bins) - 1):  # one-to-one needs 2^b bins
+            kept = np.linspace(0, len(bins.edges) - 1, 2 ** int(np.log2(len(bins))) - 1).round().astype(int)
+            bins = Bins(bins.edges[np.unique(kept)], bins.left, bins.right, integer)
+        return bins
+
+    def _view(self, X: np.ndarray, weight: np.ndarray) -> Columns:
+        """The columns as the model sees them."""
+        source = self.source
+        names, kinds, levels, parent = [], [], [], []
+        for j in range(len(source)):
+            if j in self.bits:
+                for b in range(self.bits[j]):
+                    names.append(f"{source.names[j]}[bit {b}]")
+                    kinds.append("binary")
+                    levels.append(pd.Index([0, 1]))
+                    parent.append(j)
+                continue
+            names.append(source.names[j])
+            parent.append(j)
+            kinds.append("categorical" if j in self.bins else "continuous" if self.dequantised[j] else source.kinds[j])
+            levels.append(pd.RangeIndex(len(self.bins[j])) if j in self.bins else None if self.dequantised[j] else source.levels[j])
+        view = Columns(names, kinds, levels, source.group[parent], source.container, [None] * len(names))
+        self.parent = np.array(parent)
+        view.loc, view.scale = source.loc[parent], source.scale[parent]
+        view.low, view.high = source.low[parent], source.high[parent]
+        if self.dequantised.any():
+            # a fixed Latin hypercube: each column sees the midpoints of N_OFFSETS equal slices of its cell
+            slices = np.random.default_rng(0).permuted(np.tile(np.arange(N_OFFSETS), (len(source), 1)), axis=1)
+            self.offset = (slices.T + 0.5) / N_OFFSETS
+            for g in np.unique(source.group[self.dequantised]):
+                members = np.flatnonzero(self.dequantised & (source.group == g))
+                x = X[:, members] + 0.5
+                w = np.where(np.isnan(x), 0, weight[:, None])
+                mean = (w * np.nan_to_num(x)).sum() / max(w.sum(), np.finfo(float).tiny)
+                variance = (w * np.nan_to_num(x - mean) ** 2).sum() / max(w.sum(), np.finfo(float).tiny)
+                at = np.isin(self.parent, members)
+                view.loc[at], view.scale[at] = mean, np.sqrt(variance + 1 / 12)  # of x + u, u uniform
+        return view
+
+    @property
+    def likelihood(self) -> str:
+        return "estimate" if self.dequantised.any() else "exact"
+
+    @property
+    def n_offsets(self) -> int:
+        return N_OFFSETS if self.dequantised.any() else 1
+
+    def encode(self, X: np.ndarray, offset: int | None = None) -> tuple[np.ndarray, np.ndarray | float]:
+        """Rows as the model takes them, and what log p gains: log p(x) = log p(Z) + that.
+
+        ``offset=None`` places each dequantised row at an offset of its own, a function of its cells.
+        """
+        if self.identity:
+            return X, 0.0
+        pieces, gain = [], np.zeros(len(X))
+        which = self._own_offset(X) if offset is None and self.offset is not None else offset
+        for j in range(X.shape[1]):
+            x = X[:, j]
+            if self.dequantised[j]:
+                at = int(np.searchsorted(self.parent, j))
+                pieces.append((x + self.offset[which, j] - self.columns.loc[at]) / self.columns.scale[at])
+                gain -= np.where(np.isnan(x), 0, np.log(self.columns.scale[at]))
+            elif j in self.bins:
+                code, log_p = self.bins[j].encode(x)
+                gain += log_p
+                pieces.extend(self._to_bits(code, self.bits[j]) if j in self.bits else [code])
+            else:
+                pieces.append(x)
+        return np.column_stack(pieces), gain
+
+    def _own_offset(self, X: np.ndarray) -> np.ndarray:
+        cells = np.nan_to_num(X[:, self.dequantised])
+        mixed = cells * np.sqrt(np.arange(2, 2 + cells.shape[1]))  # irrational multiples: their fractional parts scatter
+        return (N_OFFSETS * (mixed.sum(axis=1) * 0.6180339887498949 % 1.0)).astype(int) % N_OFFSETS
+
+    @staticmethod
+    def _to_bits(code: np.ndarray, b: int) -> list[np.ndarray]:
+        missing = np.isnan(code)
+        whole = np.where(missing, 0, code).astype(int)
+        return [np.where(missing, np.nan, whole >> i & 1) for i in range(b)]
+
+    def decode(self, Z: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Coded rows of the data from rows of the model; a value inside a bin or cell is drawn."""
+        if self.identity:
+            return Z
+        X = np.empty((len(Z), len(self.source)))
+        for j in range(X.shape[1]):
+            at = np.flatnonzero(self.parent == j)
+            if j in self.bits:
+                code = (Z[:, at] * 2.0 ** np.arange(len(at))).sum(axis=1)
+                X[:, j] = self.bins[j].decode(code, rng)
+            elif j in self.bins:
+                X[:, j] = self.bins[j].decode(Z[:, at[0]], rng)
+            elif self.dequantised[j]:
+                x = np.floor(Z[:, at[0]] * self.columns.scale[at[0]] + self.columns.loc[at[0]])
+                X[:, j] = np.clip(x, 0, 1) if self.source.kinds[j] == "binary" else x
+            else:
+                X[:, j] = Z[:, at[0]]
+        return X

@@ -1,0 +1,1 @@
+"""How parameters are found; nothing here knows a model."""

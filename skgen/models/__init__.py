@@ -1,0 +1,1 @@
+"""Models, in folders named after how p(x) is represented."""

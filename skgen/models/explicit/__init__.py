@@ -1,0 +1,1 @@
+"""p(x) written down."""

@@ -1,0 +1,1 @@
+"""Formulas: pure functions, no estimator in sight."""
