@@ -275,9 +275,10 @@ class GenerativeModel(Parameters):
         if codes is None:
             part._fit_classes(Z, weight[:, None], rng)
         else:
-            weights = np.zeros((len(self.classes_), len(Z))).T
             known = codes >= 0
-            weights[np.flatnonzero(known), codes[known]] = weight[known]
+            by_class = np.zeros((len(self.classes_), len(Z)))  # class first: a class's weights lie together
+            by_class.ravel()[codes[known] * len(Z) + np.flatnonzero(known)] = weight[known]
+            weights = by_class.T
             if known.all():
                 part._fit_classes(Z, weights, rng)
                 self._class_share = weights.sum(axis=0) / weight.sum()
@@ -315,10 +316,11 @@ class GenerativeModel(Parameters):
             labels = labels.astype(int)  # a NaN made them float
         elif labels.dtype == object and isinstance(labels[0], (bool, int, np.integer)):
             labels = np.array(labels.tolist())
-        try:
-            check_classification_targets(labels)
-        except ValueError as error:
-            raise ValueError(f"{error} For a density that ignores y, use task='density'.") from None
+        if labels.dtype.kind not in "iubSU":  # those are labels whatever their values
+            try:
+                check_classification_targets(labels)
+            except ValueError as error:
+                raise ValueError(f"{error} For a density that ignores y, use task='density'.") from None
         classes, known_codes = _classes_and_codes(labels)
         codes = np.full(len(y), -1)
         codes[known] = known_codes
@@ -377,7 +379,7 @@ class GenerativeModel(Parameters):
         n, d = table.shape
         n_classes = len(vars(self).get("classes_", (0,)))
         memory = get_config()["working_memory"] * 2**20
-        rows = int(min(65_536, 2**18 / d, memory / (64 * (d + n_classes)))) // ROWS * ROWS or ROWS
+        rows = int(min(65_536, 2**17 / d, memory / (64 * (d + n_classes)))) // ROWS * ROWS or ROWS
         if n <= rows:
             return self._log_density_chunk(table)
         out = np.empty((n_classes, n)).T
@@ -437,7 +439,8 @@ class GenerativeModel(Parameters):
         if outside is not None:
             warnings.warn(f"{int(outside.sum())} rows have a cell outside what was seen in fit: it is treated as not observed.",
                           UserWarning, stacklevel=3)  # fmt: skip
-        return log_p + self.class_log_prior_
+        log_p += self.class_log_prior_
+        return log_p
 
     @available_if(_may_predict)
     def predict_log_proba(self, X: Any) -> np.ndarray:
@@ -453,10 +456,7 @@ class GenerativeModel(Parameters):
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each row, argmax_y log p(x|y) + log p(y)."""
         joint = self.predict_joint_log_proba(X)
-        lost = ~np.isfinite(joint).any(axis=1)
-        if lost.any():
-            joint[lost] = self.class_log_prior_
-        return self.classes_[joint.argmax(axis=1)]
+        return self.classes_[bayes.most_probable(joint, self.class_log_prior_)]
 
     @available_if(_may_predict)
     def estimate_priors(self, X: Any) -> dict:

@@ -10,7 +10,7 @@ from scipy.special import log_softmax
 
 from skgen.ops.logs import log_sum_exp
 
-__all__ = ["class_priors", "estimate_priors", "log_posterior"]
+__all__ = ["class_priors", "estimate_priors", "log_posterior", "most_probable"]
 
 
 def log_posterior(log_joint: np.ndarray, class_log_prior: np.ndarray) -> np.ndarray:
@@ -32,6 +32,21 @@ def log_posterior(log_joint: np.ndarray, class_log_prior: np.ndarray) -> np.ndar
     if lost.any():
         log_joint = np.where(lost[:, None], class_log_prior, log_joint)
     return log_softmax(log_joint, axis=1)
+
+
+def most_probable(log_joint: np.ndarray, class_log_prior: np.ndarray) -> np.ndarray:
+    """argmax_y log p(x, y), (n,), the first of equals; the likeliest class beforehand where every class is impossible.
+
+    One pass a class over the rows: several times faster than ``argmax`` along a short last axis.
+    """
+    best = log_joint[:, 0].copy()
+    code = np.zeros(len(best), dtype=np.intp)
+    for k in range(1, log_joint.shape[1]):
+        column = log_joint[:, k]
+        code[column > best] = k
+        np.maximum(best, column, out=best)
+    code[best == -np.inf] = class_log_prior.argmax()
+    return code
 
 
 def class_priors(priors: Any, classes: np.ndarray, frequencies: np.ndarray) -> np.ndarray:

@@ -75,6 +75,16 @@ def _sorted_levels(column: Any, name: Any) -> pd.Index:
     return levels
 
 
+def _range(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least and greatest of each column; eight rows side by side, since a reduction over short rows is slow."""
+    n, d = X.shape
+    wide = X[: n // 8 * 8].reshape(-1, 8 * d) if X.flags.c_contiguous and n >= 8 else X[:0]
+    rest = X[n // 8 * 8 :] if len(wide) else X
+    low = np.vstack([wide.min(axis=0).reshape(-1, d), rest]) if len(wide) else rest
+    high = np.vstack([wide.max(axis=0).reshape(-1, d), rest]) if len(wide) else rest
+    return low.min(axis=0), high.max(axis=0)
+
+
 class Columns:
     """How each column of a table is read.
 
@@ -141,10 +151,33 @@ class Columns:
         """Read loc, scale and range from the rows of ``table``."""
         numeric = np.flatnonzero([levels is None for levels in self.levels])
         group = np.where(self.continuous, -1, self.group) if units == "shared" else self.group
+        untied = len(np.unique(group[numeric])) == len(numeric)
+        if isinstance(table, np.ndarray) and untied and self.continuous.all() and self._measure_array(table, weight, range_given):
+            return self
         for g in np.unique(group[numeric]):
             members = numeric[group[numeric] == g]
             self._measure_group(table, members, weight, range_given)
         return self
+
+    def _measure_array(self, X: np.ndarray, weight: np.ndarray, range_given: bool) -> bool:
+        """All columns of an array at once, in chunks that stay in cache; False where that would lose precision."""
+        low, high = _range(X)
+        if not (np.abs(low).max() < 1e100 and np.abs(high).max() < 1e100) or len(X) < 2:  # NaN too
+            return False
+        if not range_given:
+            self.low, self.high = low, high
+        near = X[:1000].mean(axis=0)  # close to the mean, so that the difference of squares below loses nothing
+        first, second = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+        for start in range(0, len(X), 4096):
+            z, w = X[start : start + 4096] - near, weight[start : start + 4096]
+            first += w @ z
+            second += w @ np.square(z, out=z)
+        total = weight.sum()
+        self.loc = near + first / total
+        spread = np.sqrt(np.maximum(second / total - (first / total) ** 2, 0.0))
+        varies = (high > low) & (spread > 1e-13 * np.abs(self.loc))
+        self.scale = np.where(varies, spread, 1.0)
+        return not (varies & ((spread < 1e-100) | (np.abs(first / total) > 1e3 * spread))).any()
 
     def _measure_group(self, table: Any, members: np.ndarray, weight: np.ndarray, range_given: bool) -> None:
         x = np.concatenate([_numbers(self._column(table, j)) for j in members])
@@ -175,8 +208,11 @@ class Columns:
         A cell outside the support (an undeclared level, 2.5 in an integer column) is coded as not observed.
         """
         if isinstance(table, np.ndarray) and all(kind == "continuous" for kind in self.kinds):
-            X = table - self.loc
-            X /= self.scale
+            X = np.empty(table.shape)
+            for start in range(0, len(X), 4096):
+                chunk = slice(start, start + 4096)
+                np.subtract(table[chunk], self.loc, out=X[chunk])
+                X[chunk] /= self.scale
             return self._clip(X), None
         X, bad = np.empty(table.shape), None
         for j, (kind, levels) in enumerate(zip(self.kinds, self.levels, strict=True)):
@@ -210,7 +246,7 @@ class Columns:
 
     @staticmethod
     def _clip(X: np.ndarray) -> np.ndarray:
-        if X.size and not (np.nanmax(X, initial=0.0) <= FAR and np.nanmin(X, initial=0.0) >= -FAR):
+        if X.size and not (X.max() <= FAR and X.min() >= -FAR):  # NaN compares false, and clip leaves it
             np.clip(X, -FAR, FAR, out=X)
         return X
 
@@ -460,7 +496,11 @@ def _warn(found: Columns, table: Any, asked: set) -> None:
     """One warning each, naming the columns, for what makes a density mislead."""
     constant, repeated, whole = [], [], []
     rows = len(table)
-    for j in np.flatnonzero(found.continuous):
+    suspects = np.flatnonzero(found.continuous)
+    if isinstance(table, np.ndarray) and len(suspects):  # one look at all columns: most have too many values to repeat
+        some = np.sort(table[:: max(1, rows // 200), suspects], axis=0)
+        suspects = suspects[(some[1:] != some[:-1]).sum(axis=0) <= _FEW]
+    for j in suspects:
         if found.high[j] == found.low[j] and rows > 1:
             constant.append(found.names[j])
             continue

@@ -32,12 +32,12 @@ class NormalBlock:
         for start in range(0, len(X) if d else 0, _CHUNK):
             z = X[start : start + _CHUNK] if everything else X[start : start + _CHUNK, columns]
             w = weights[start : start + _CHUNK].T
-            seen = ~np.isnan(z)
-            if seen.all():
-                mass += w.sum(axis=1)[:, None]
-            else:
+            if np.isnan(z.sum()):
+                seen = ~np.isnan(z)
                 mass += w @ seen
                 z = np.where(seen, z, 0.0)
+            else:
+                mass += w.sum(axis=1)[:, None]
             first += w @ z
             second += w @ (z * z)
         total = np.maximum(mass.sum(axis=0), np.finfo(float).tiny)
@@ -59,12 +59,12 @@ class NormalBlock:
         for start in range(0, len(X), _CHUNK):
             z = X[start : start + _CHUNK] if everything else X[start : start + _CHUNK, self.columns]
             at = out[:, start : start + _CHUNK]
-            seen = ~np.isnan(z)
-            if seen.all():
-                at += constant.sum(axis=1)[:, None]
-            else:
+            if np.isnan(z.sum()):
+                seen = ~np.isnan(z)
                 at += constant @ seen.T
                 z = np.where(seen, z, 0.0)
+            else:
+                at += constant.sum(axis=1)[:, None]
             at += linear @ z.T
             at += square @ (z * z).T
 
