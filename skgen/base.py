@@ -57,8 +57,10 @@ def check_n_samples(n_samples: Any, n_columns: int) -> int:
     needed = 3 * 8 * int(n_samples) * max(1, n_columns)  # coded, decoded, and one in between
     available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**36
     if needed > available:
-        raise ValueError(f"n_samples={n_samples} rows of {n_columns} columns need {needed:,} bytes, and this machine has "
-                         f"{available:,}: draw them in several calls with a smaller n_samples.")  # fmt: skip
+        raise ValueError(
+            f"n_samples={n_samples} rows of {n_columns} columns need {needed:,} bytes, and this machine has "
+            f"{available:,}: draw them in several calls with a smaller n_samples."
+        )
     return int(n_samples)
 
 
@@ -266,12 +268,9 @@ class GenerativeModel(Parameters):
         group = _groups(d, getattr(self, "image_shape", None), getattr(self, "step_features", None))
         columns = read(table, container, weight, self.column_kinds, group, self.units)
         coded, _ = columns.encode(table)
-        coding = Coding(
-            columns, set(self.kinds), type(self).__name__, coded, weight, getattr(self, "n_bins", None), registry.taking
-        )
         rng = generator(self.random_state)
-        part = self.part(coding.columns)
-        Z, _ = coding.encode(coded)
+        Z = self._prepare(columns, coded, weight)
+        part = self._fitted
         if codes is None:
             part._fit_classes(Z, weight[:, None], rng)
         else:
@@ -284,9 +283,15 @@ class GenerativeModel(Parameters):
                 self._class_share = weights.sum(axis=0) / weight.sum()
             else:
                 self._class_share = fit_partly_labelled(part, Z, weights, weight, known, rng, getattr(self, "max_iter", 100))
-        self.columns_, self._coding, self._fitted = columns, coding, part
         if hasattr(self, "max_iter"):
             self.n_iter_ = max([getattr(density, "n_iter_", 1) for density in getattr(part, "densities_", [])] + [1])
+
+    def _prepare(self, columns: Columns, coded: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Set the conversions and an unfitted part, and return the coded rows as the part takes them."""
+        name, n_bins = type(self).__name__, getattr(self, "n_bins", None)
+        self._coding = Coding(columns, set(self.kinds), name, coded, weight, n_bins, registry.taking)
+        self.columns_, self._fitted = columns, self.part(self._coding.columns)
+        return self._coding.encode(coded)[0]
 
     def _weight(self, sample_weight: Any, n: int) -> np.ndarray:
         if sample_weight is None:
@@ -306,8 +311,10 @@ class GenerativeModel(Parameters):
         missing = _is_missing(y) if y.dtype.kind in "fOM" else np.zeros(len(y), dtype=bool)
         unknown = _is_missing(y, self.unlabeled) if self.unlabeled is not None else np.zeros(len(y), dtype=bool)
         if (missing & ~unknown).any():
-            raise ValueError(f"Input y contains NaN (first at row {int(np.argmax(missing & ~unknown))}): drop those rows, "
-                             "or pass unlabeled=np.nan to learn from them without a label.")  # fmt: skip
+            raise ValueError(
+                f"Input y contains NaN (first at row {int(np.argmax(missing & ~unknown))}): drop those rows, "
+                "or pass unlabeled=np.nan to learn from them without a label."
+            )
         known = ~unknown & counted
         if not known.any():
             raise ValueError(f"y has no labelled row that counts (unlabeled={self.unlabeled!r}): label some, or call fit(X).")
@@ -348,8 +355,10 @@ class GenerativeModel(Parameters):
 
     def _refuse_missing(self, name: Any, fitting: bool) -> None:
         what = "cannot be fitted with missing cells" if fitting and self.missing != "none" else "does not take missing cells"
-        raise ValueError(f"Input X contains NaN (column {name!r}), and {type(self).__name__} {what}: fill them with "
-                         "sklearn.impute.SimpleImputer, or use a model that takes them, such as naive_bayes.")  # fmt: skip
+        raise ValueError(
+            f"Input X contains NaN (column {name!r}), and {type(self).__name__} {what}: fill them with "
+            "sklearn.impute.SimpleImputer, or use a model that takes them, such as naive_bayes."
+        )
 
     # ---- ask
 
@@ -394,22 +403,32 @@ class GenerativeModel(Parameters):
     def _log_density_chunk(self, table: Any) -> tuple[np.ndarray, np.ndarray | None]:
         coded, outside = self.columns_.encode(table)
         if outside is not None and self.missing == "none":
-            raise ValueError(f"Row {int(np.argmax(outside))} of X has a cell outside what was seen in fit, and "
-                             f"{type(self).__name__} cannot leave a cell out: drop the row or declare the level in fit.")  # fmt: skip
+            raise ValueError(
+                f"Row {int(np.argmax(outside))} of X has a cell outside what was seen in fit, and "
+                f"{type(self).__name__} cannot leave a cell out: drop the row or declare the level in fit."
+            )
+        log_p = self._log_prob_coded(coded)
+        gain = self.columns_.log_jacobian(coded)
+        log_p += gain if np.ndim(gain) == 0 else gain[:, None]
+        return log_p, outside
+
+    def _log_prob_coded(self, coded: np.ndarray) -> np.ndarray:
+        """(n, K) log p(x|y) of coded rows, in coded units."""
         coding, part = self._coding, self._fitted
         if coding.n_offsets == 1:
             Z, gain = coding.encode(coded)
             log_p = part._log_prob_classes(Z)
-            gain = gain + self.columns_.log_jacobian(coded)
-        else:
-            at = []
-            for m in range(coding.n_offsets):  # p(x) = int p(x + u) du, the mean over the offsets
-                Z, gain = coding.encode(coded, m)
-                at.append(part._log_prob_classes(Z).T + gain)
-            log_p = (log_sum_exp(np.stack(at)) - np.log(len(at))).T
-            gain = self.columns_.log_jacobian(coded)
-        log_p += gain if np.ndim(gain) == 0 else gain[:, None]
-        return log_p, outside
+            log_p += gain if np.ndim(gain) == 0 else gain[:, None]
+            return log_p
+        at = []
+        for m in range(coding.n_offsets):  # p(x) = int p(x + u) du, the mean over the offsets
+            Z, gain = coding.encode(coded, m)
+            at.append(part._log_prob_classes(Z).T + gain)
+        return (log_sum_exp(np.stack(at)) - np.log(len(at))).T
+
+    def _sample_coded(self, k: int, n: int, rng: np.random.Generator) -> np.ndarray:
+        """n exchangeable coded rows of class k, before the conversions."""
+        return self._coding.decode(self._fitted._sample_class(k, n, rng), rng)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """log p(x) of each row.
@@ -437,8 +456,11 @@ class GenerativeModel(Parameters):
         """log p(x|y) + log p(y), (n, K), nats, in the units of the data. A cell outside the support is left out."""
         log_p, outside = self._log_density(X)
         if outside is not None:
-            warnings.warn(f"{int(outside.sum())} rows have a cell outside what was seen in fit: it is treated as not observed.",
-                          UserWarning, stacklevel=3)  # fmt: skip
+            warnings.warn(
+                f"{int(outside.sum())} rows have a cell outside what was seen in fit: it is treated as not observed.",
+                UserWarning,
+                stacklevel=3,
+            )
         log_p += self.class_log_prior_
         return log_p
 
@@ -518,13 +540,13 @@ class GenerativeModel(Parameters):
         if "classes_" not in vars(self):
             if y is not None or return_y:
                 raise ValueError(f"{type(self).__name__} was fitted without y and has no classes: call fit(X, y), or drop y.")
-            return self.columns_.decode(self._coding.decode(self._fitted._sample_class(0, n, rng), rng))
+            return self.columns_.decode(self._sample_coded(0, n, rng))
         codes = self._codes_to_draw(n, y, rng)
-        Z = np.empty((len(codes), len(self._coding.columns)))
+        Z = np.empty((len(codes), len(self.columns_)))
         for k in np.unique(codes):
             rows = codes == k
-            Z[rows] = self._fitted._sample_class(int(k), int(rows.sum()), rng)
-        X = self.columns_.decode(self._coding.decode(Z, rng))
+            Z[rows] = self._sample_coded(int(k), int(rows.sum()), rng)
+        X = self.columns_.decode(Z)
         return (X, self.classes_[codes]) if return_y else X
 
     def _codes_to_draw(self, n: int, y: Any, rng: np.random.Generator) -> np.ndarray:
