@@ -130,8 +130,16 @@ class Coding:
         Naming the column, its kind and models that take it, where no correct conversion exists.
     """
 
-    def __init__(self, columns: Columns, kinds: set[str], model: str, X: np.ndarray, weight: np.ndarray, n_bins: int | None,
-                 advice: Callable[[set[str]], str]):  # fmt: skip
+    def __init__(
+        self,
+        columns: Columns,
+        kinds: set[str],
+        model: str,
+        X: np.ndarray,
+        weight: np.ndarray,
+        n_bins: int | None,
+        advice: Callable[[set[str]], str],
+    ):
         self.source = columns
         self.bins: dict[int, Bins] = {}
         self.bits: dict[int, int] = {}
@@ -139,8 +147,10 @@ class Coding:
         how = [self._route(kind, kinds) for kind in columns.kinds]
         for j, way in enumerate(how):
             if way is None:
-                raise ValueError(f"Column {columns.names[j]!r} is {columns.kinds[j]}, which {model} cannot take: it takes "
-                                 f"{', '.join(sorted(kinds))}. Models that take it: {advice(set(columns.kinds))}.")  # fmt: skip
+                raise ValueError(
+                    f"Column {columns.names[j]!r} is {columns.kinds[j]}, which {model} cannot take: it takes "
+                    f"{', '.join(sorted(kinds))}. Models that take it: {advice(set(columns.kinds))}."
+                )
         self.dequantised = np.array([way == "dequantise" for way in how], dtype=bool)
         self.identity = all(way == "as is" for way in how)
         if self.identity:

@@ -95,8 +95,10 @@ class Entry:
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # a plugin may even call sys.exit on import: its row alone suffers
-            raise PluginError(f"Model {self.name!r} of {self.distribution} {self.version} cannot be loaded "
-                              f"({type(error).__name__}: {error}). Upgrade or uninstall {self.distribution}.") from error  # fmt: skip
+            raise PluginError(
+                f"Model {self.name!r} of {self.distribution} {self.version} cannot be loaded "
+                f"({type(error).__name__}: {error}). Upgrade or uninstall {self.distribution}."
+            ) from error
         return found
 
 
@@ -177,8 +179,10 @@ def find(name: str, known: Iterable[Entry] | None = None) -> Entry:
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise ValueError(f"There is no model {name!r}.{hint} skgen.names() lists them all.")
     if len(matching) > 1:
-        raise ValueError(f"{bare!r} is claimed by {' and '.join(e.distribution for e in matching)}: ask for "
-                         f"{' or '.join(f'{e.distribution}:{e.name}' for e in matching)}.")  # fmt: skip
+        raise ValueError(
+            f"{bare!r} is claimed by {' and '.join(e.distribution for e in matching)}: ask for "
+            f"{' or '.join(f'{e.distribution}:{e.name}' for e in matching)}."
+        )
     return matching[0]
 
 

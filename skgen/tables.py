@@ -50,8 +50,13 @@ def _raw_kind(column: Any) -> str:
         return "integer"
     if pd.api.types.is_object_dtype(dtype):
         found = pd.api.types.infer_dtype(column, skipna=True)
-        names = {"boolean": "bool", "integer": "integer", "floating": "continuous", "mixed-integer-float": "continuous",
-                 "decimal": "continuous"}  # fmt: skip
+        names = {
+            "boolean": "bool",
+            "integer": "integer",
+            "floating": "continuous",
+            "mixed-integer-float": "continuous",
+            "decimal": "continuous",
+        }
         return names.get(found, "categorical")
     if pd.api.types.is_numeric_dtype(dtype) or dtype.kind in "mM" or isinstance(dtype, pd.DatetimeTZDtype):
         return "continuous"
@@ -299,8 +304,10 @@ def _groups(d: int, image_shape: Any, step_features: Any) -> np.ndarray:
     if image_shape is not None:
         shape = tuple(image_shape)
         if len(shape) not in (2, 3) or int(np.prod(shape)) != d:
-            raise ValueError(f"image_shape={image_shape!r} has {int(np.prod(shape))} pixels, but X has {d} columns: "
-                             "give (height, width) or (height, width, channels) whose product is the number of columns.")  # fmt: skip
+            raise ValueError(
+                f"image_shape={image_shape!r} has {int(np.prod(shape))} pixels, but X has {d} columns: "
+                "give (height, width) or (height, width, channels) whose product is the number of columns."
+            )
         return np.arange(d) % (shape[2] if len(shape) == 3 else 1)
     if step_features is not None:
         if step_features < 1 or d % step_features:
@@ -518,12 +525,22 @@ def _warn(found: Columns, table: Any, asked: set) -> None:
         return ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
     if constant:
-        warnings.warn(f"Constant continuous columns {some(constant)}: their density is in units of 1, whatever their unit. "
-                      "Drop them.", ColumnWarning, stacklevel=5)  # fmt: skip
+        warnings.warn(
+            f"Constant continuous columns {some(constant)}: their density is in units of 1, whatever their unit. Drop them.",
+            ColumnWarning,
+            stacklevel=5,
+        )
     if whole:
-        warnings.warn(f"Float columns {some(whole)} hold whole numbers and NaN, as integers read with missing cells do. "
-                      "They are read as continuous; pass column_kinds={name: 'integer'} if they count or code something.",
-                      ColumnWarning, stacklevel=5)  # fmt: skip
+        warnings.warn(
+            f"Float columns {some(whole)} hold whole numbers and NaN, as integers read with missing cells do. "
+            "They are read as continuous; pass column_kinds={name: 'integer'} if they count or code something.",
+            ColumnWarning,
+            stacklevel=5,
+        )
     if repeated:
-        warnings.warn(f"Continuous columns {some(repeated)} take few distinct values: a density on repeated values diverges. "
-                      "Pass column_kinds='integer' or 'categorical' for them.", ColumnWarning, stacklevel=5)  # fmt: skip
+        warnings.warn(
+            f"Continuous columns {some(repeated)} take few distinct values: a density on repeated values diverges. "
+            "Pass column_kinds='integer' or 'categorical' for them.",
+            ColumnWarning,
+            stacklevel=5,
+        )
