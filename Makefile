@@ -39,6 +39,7 @@ lint: .venv/all.stamp
 	$(BIN)/ruff format --check .
 
 format: .venv/all.stamp
+	$(BIN)/python tools/make_stub.py
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
