@@ -40,16 +40,15 @@ class Bins:
     @classmethod
     def from_values(cls, x: np.ndarray, weight: np.ndarray, n_bins: int, integer: bool) -> Bins:
         """Edges at the quantiles of ``x``, equal ones merged. For integers an edge is the first integer of its bin."""
-        order = np.argsort(x, kind="stable")
-        x, weight = x[order], weight[order]
-        values = np.unique(x)
+        values, where = np.unique(x, return_inverse=True)
+        mass = np.bincount(where, weight)
         if integer and len(values) <= n_bins:
             # every value its own bin; a gap goes to the value that ends it, but for the last, where the tail starts
             edges = np.append(values[:-2] + 1, values[-1:]) if len(values) > 1 else values + 1
         else:
-            share = np.cumsum(weight) - weight / 2
-            wanted = np.arange(1, n_bins) / n_bins * weight.sum()
-            edges = np.unique(x[np.searchsorted(share, wanted).clip(max=len(x) - 1)])
+            share = np.cumsum(mass) - mass / 2  # of a value: a row of weight 2 is the row twice
+            wanted = np.arange(1, n_bins) / n_bins * mass.sum()
+            edges = np.unique(values[np.searchsorted(share, wanted).clip(max=len(values) - 1)])
             edges = edges[edges > values[0]] if len(values) > 1 else values
         if not len(edges):
             edges = values[-1:]
@@ -157,7 +156,7 @@ class Coding:
             self.columns = columns
             return
         if n_bins is None:
-            n_bins = int(np.clip(round(float(np.cbrt(len(X)))), 2, 16))
+            n_bins = int(np.clip(round(float(np.cbrt(weight.sum()))), 2, 16))
         for j, way in enumerate(how):
             if way in ("bins", "bits"):
                 first = int(np.flatnonzero(columns.group == columns.group[j])[0])
