@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import warnings
 from types import MappingProxyType
 from typing import Any, Literal
@@ -24,44 +23,16 @@ from skgen.conversions import Coding
 from skgen.learn.em import fit_partly_labelled
 from skgen.ops.logs import log_sum_exp
 from skgen.parameters import Parameters
+from skgen.questions import Questions
+from skgen.seeds import generator
 from skgen.tables import Columns, _groups, read
 
-__all__ = ["GenerativeModel", "generator"]
+__all__ = ["GenerativeModel"]
 
 #: Chunks hold a multiple of this many rows, so that results do not depend on the size of a chunk.
 ROWS = 2048
 _WEAKEST_FIRST = ("estimate", "bound", "exact")
 _PART_ONLY = ("task", "priors", "unlabeled", "column_kinds")
-
-
-def generator(random_state: Any, purpose: int = 0) -> np.random.Generator:
-    """A Generator of its own for each purpose (0: fit, 1: sample); no global state is touched.
-
-    An int gives the same stream at each call, None a fresh one; a Generator or RandomState advances.
-    """
-    if isinstance(random_state, np.random.Generator):
-        return random_state
-    if isinstance(random_state, np.random.RandomState):
-        return np.random.default_rng(random_state.randint(2**31, size=4))
-    if random_state is None:
-        return np.random.default_rng()
-    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool) and random_state >= 0:
-        return np.random.default_rng([int(random_state), purpose])
-    raise ValueError(f"random_state={random_state!r} must be None, an int >= 0, a RandomState or a Generator.")
-
-
-def check_n_samples(n_samples: Any, n_columns: int) -> int:
-    """``n_samples`` as an int, refused before work starts if it is no count or if its rows cannot fit in memory."""
-    if isinstance(n_samples, (bool, np.bool_)) or not isinstance(n_samples, (int, np.integer)) or n_samples < 0:
-        raise ValueError(f"n_samples={n_samples!r} must be an int >= 0.")
-    needed = 3 * 8 * int(n_samples) * max(1, n_columns)  # coded, decoded, and one in between
-    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**36
-    if needed > available:
-        raise ValueError(
-            f"n_samples={n_samples} rows of {n_columns} columns need {needed:,} bytes, and this machine has "
-            f"{available:,}: draw them in several calls with a smaller n_samples."
-        )
-    return int(n_samples)
 
 
 def _is_missing(values: np.ndarray, marker: Any = np.nan) -> np.ndarray:
@@ -97,7 +68,7 @@ def _may_predict(model: GenerativeModel) -> bool:
     return True
 
 
-class GenerativeModel(Parameters):
+class GenerativeModel(Questions, Parameters):
     r"""Base of all models: ``fit(X)`` learns p(x), ``fit(X, y)`` learns p(x|y) p(y).
 
     A subclass declares its parameters as annotated fields, its traits as plain class attributes, and writes ``_fit``,
@@ -402,12 +373,12 @@ class GenerativeModel(Parameters):
 
     def _log_density_chunk(self, table: Any) -> tuple[np.ndarray, np.ndarray | None]:
         coded, outside = self.columns_.encode(table)
-        if outside is not None and self.missing == "none":
-            raise ValueError(
-                f"Row {int(np.argmax(outside))} of X has a cell outside what was seen in fit, and "
-                f"{type(self).__name__} cannot leave a cell out: drop the row or declare the level in fit."
-            )
-        log_p = self._log_prob_coded(coded)
+        if outside is not None and self.missing == "none":  # such a model cannot leave a cell out
+            log_p = np.full((len(coded), len(vars(self).get("classes_", (0,)))), -np.inf)
+            if not outside.all():
+                log_p[~outside] = self._log_prob_coded(coded[~outside])
+        else:
+            log_p = self._log_prob_coded(coded)
         gain = self.columns_.log_jacobian(coded)
         log_p += gain if np.ndim(gain) == 0 else gain[:, None]
         return log_p, outside
@@ -455,6 +426,11 @@ class GenerativeModel(Parameters):
     def predict_joint_log_proba(self, X: Any) -> np.ndarray:
         """log p(x|y) + log p(y), (n, K), nats, in the units of the data. A cell outside the support is left out."""
         log_p, outside = self._log_density(X)
+        if outside is not None and self.missing == "none":
+            raise ValueError(
+                f"Row {int(np.argmax(outside))} of X has a cell outside what was seen in fit, and "
+                f"{type(self).__name__} cannot leave a cell out: drop the row or declare the level in fit."
+            )
         if outside is not None:
             warnings.warn(
                 f"{int(outside.sum())} rows have a cell outside what was seen in fit: it is treated as not observed.",
@@ -508,61 +484,10 @@ class GenerativeModel(Parameters):
         """Akaike information criterion, -2 sum log p + 2 n_parameters_; smaller is better."""
         return float(-2 * self.score_samples(X).sum() + 2 * self.n_parameters_)
 
-    def sample(self, n_samples: int = 1, *, y: Any = None, return_y: bool = False, random_state: Any = None) -> Any:
-        """Draw rows.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            0 is allowed.
-        y : label or array of labels, optional
-            The class of all rows, or one label a row.
-        return_y : bool
-            Return the labels as well.
-        random_state : None, int, RandomState or Generator
-            None uses the estimator's own.
-
-        Returns
-        -------
-        X : the container given to ``fit``, its columns and dtypes
-            Exchangeable rows; in the order of ``y`` if that is an array.
-        y : array of shape (n_samples,)
-            With ``return_y=True``.
-
-        Raises
-        ------
-        ValueError
-            For a bad ``n_samples`` or an unknown class.
-        """
-        check_is_fitted(self, "columns_")
-        n = check_n_samples(n_samples, self.n_features_in_)
-        rng = generator(self.random_state if random_state is None else random_state, purpose=1)
-        if "classes_" not in vars(self):
-            if y is not None or return_y:
-                raise ValueError(f"{type(self).__name__} was fitted without y and has no classes: call fit(X, y), or drop y.")
-            return self.columns_.decode(self._sample_coded(0, n, rng))
-        codes = self._codes_to_draw(n, y, rng)
-        Z = np.empty((len(codes), len(self.columns_)))
-        for k in np.unique(codes):
-            rows = codes == k
-            Z[rows] = self._sample_coded(int(k), int(rows.sum()), rng)
-        X = self.columns_.decode(Z)
-        return (X, self.classes_[codes]) if return_y else X
-
-    def _codes_to_draw(self, n: int, y: Any, rng: np.random.Generator) -> np.ndarray:
-        """A class code for each row to draw."""
-        if y is None:
-            return rng.choice(len(self.classes_), n, p=np.exp(self.class_log_prior_))
-        one = np.ndim(y) == 0
-        wanted = np.atleast_1d(np.asarray(y))
-        codes = pd.Index(self.classes_).get_indexer(pd.Index(wanted))
-        if (codes < 0).any():
-            raise ValueError(f"y={wanted[codes < 0][0]!r} is not a class: choose from {self.classes_.tolist()}.")
-        if one:
-            return np.full(n, codes[0])
-        if n not in (1, len(codes)):
-            raise ValueError(f"n_samples={n} and y has {len(codes)} labels: leave n_samples out, y gives one label a row.")
-        return codes
+    def _log_marginal(self, coded: np.ndarray) -> np.ndarray:
+        """log p of coded rows, classes summed out, in coded units."""
+        log_p = self._log_prob_coded(coded)
+        return log_sum_exp((log_p + self.class_log_prior_ if "classes_" in vars(self) else log_p).T)
 
     # ---- what scikit-learn reads
 
@@ -577,6 +502,8 @@ class GenerativeModel(Parameters):
                 return getattr(densities[0], name)
             if densities and hasattr(densities[0], name):
                 raise AttributeError(f"{name} is one a class: read densities_[k].{name}.")
+            if name in vars(GenerativeModel):  # a property of the base that says itself why there is no answer
+                return object.__getattribute__(self, name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}.")
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -219,6 +219,8 @@ class Columns:
                 np.subtract(table[chunk], self.loc, out=X[chunk])
                 X[chunk] /= self.scale
             return self._clip(X), None
+        if isinstance(table, np.ndarray) and self._all_01 and _zero_one(table)[0]:
+            return table.astype(float), None  # a copy: what a model keeps is not the user's to change
         X, bad = np.empty(table.shape), None
         for j, (kind, levels) in enumerate(zip(self.kinds, self.levels, strict=True)):
             column = self._column(table, j)
@@ -244,10 +246,44 @@ class Columns:
                 bad = wrong if bad is None else bad | wrong
         return self._clip(X), bad
 
+    def encode_cell(self, j: int, value: Any) -> float:
+        """One value of column j, coded.
+
+        Raises
+        ------
+        ValueError
+            If the column cannot hold it.
+        """
+        levels = self.levels[j]
+        if levels is not None:
+            code = levels.get_indexer([value])[0]
+            if code < 0:
+                raise ValueError(f"Column {self.names[j]!r} has no level {value!r}: choose from {list(levels[:20])}.")
+            return float(code)
+        dated = getattr(self.dtypes[j], "kind", "f") in "mM" or isinstance(self.dtypes[j], pd.DatetimeTZDtype)
+        try:
+            x = _numbers(pd.Series([value], dtype=self.dtypes[j]))[0] if dated else float(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"Column {self.names[j]!r} is {self.kinds[j]} and cannot hold {value!r}.") from None
+        if self.kinds[j] == "integer" and x != np.floor(x):
+            raise ValueError(f"Column {self.names[j]!r} is integer and cannot hold {value!r}.")
+        return (x - self.loc[j]) / self.scale[j]
+
     def n_levels_are_01(self, j: int) -> bool:
         """Whether column j is coded as it comes: levels 0 and 1."""
         levels = self.levels[j]
         return len(levels) == 2 and levels[0] == 0 and levels[1] == 1
+
+    @property
+    def _all_01(self) -> bool:
+        """Whether every column is coded as it comes: levels 0 and 1."""
+        same: dict[int, bool] = {}  # columns of an array share one Index
+        for j, levels in enumerate(self.levels):
+            if id(levels) not in same:
+                same[id(levels)] = levels is not None and self.n_levels_are_01(j)
+            if not same[id(levels)]:
+                return False
+        return True
 
     @staticmethod
     def _clip(X: np.ndarray) -> np.ndarray:
@@ -295,6 +331,20 @@ class Columns:
                 np.int64 if limits.min < 0 else np.uint64
             )
         return x
+
+
+def _zero_one(table: np.ndarray) -> tuple[bool, bool, bool]:
+    """Whether every observed cell of a float array is 0 or 1, and whether 0 and 1 occur."""
+    zero = one = False
+    for begin in range(0, len(table), 1024):  # rows in cache; and the first of them mostly settle it
+        cells = table[begin : begin + 1024]
+        if not (cells * cells == cells).all():  # only 0 and 1 are their own squares; NaN is not
+            cells = cells[~np.isnan(cells)]
+            if not (cells * cells == cells).all():
+                return False, zero, one
+        zero = zero or bool((cells == 0).any())
+        one = one or bool((cells == 1).any())
+    return True, zero, one
 
 
 def _groups(d: int, image_shape: Any, step_features: Any) -> np.ndarray:
@@ -417,14 +467,13 @@ def _read_array(table: np.ndarray, container: Container, wanted: dict, group: np
     if len(wanted) == d and set(wanted.values()) == {"continuous"}:
         return ["continuous"] * d, [None] * d
     kind = {"b": "bool", "i": "integer", "u": "integer"}.get(container.dtype.kind, "continuous")
-    if kind != "bool":
-        head = table[:64]
-        if np.all((head == 0) | (head == 1) | np.isnan(head)):  # a cheap look before the whole
-            binary = np.all((table == 0) | (table == 1) | np.isnan(table)) and (table == 0).any() and (table == 1).any()
-            kind = "binary" if binary else kind
+    only_01 = kind == "bool"
+    if not only_01:
+        only_01, zero, one = _zero_one(table)
+        kind = "binary" if only_01 and zero and one else kind
     zero_one = pd.Index([False, True]) if kind == "bool" else pd.Index([0, 1])
-    if not wanted:
-        kind = "binary" if kind == "bool" else kind
+    if not wanted or (only_01 and len(wanted) == d and set(wanted.values()) == {"binary"}):
+        kind = "binary" if kind == "bool" or wanted else kind
         return [kind] * d, [zero_one if kind == "binary" else None] * d
     raw = ["binary" if kind == "bool" else kind] * d
     return _settle([table[:, j] for j in range(d)], list(range(d)), raw, wanted, group)

@@ -186,6 +186,9 @@ class NaiveBayes(GenerativeModel):
             X[:, j] = family.sample(k, n, rng) - self._origin(j, self._families[j])
         return X
 
+    def _sample_missing(self, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return np.where(np.isnan(X), self._sample_class(0, len(X), rng), X)  # independent columns: nothing to learn from
+
     # ---- what a user reads
 
     @property
