@@ -307,6 +307,9 @@ class Columns:
         X = np.asarray(X, dtype=float)
         if self.container.kind == "array" and self.container.dtype.kind == "f" and self.continuous.all():
             return (X * self.scale + self.loc).astype(self.container.dtype, copy=False)
+        numeric = self.container.kind == "array" and self.container.dtype.kind in "fiub"
+        if numeric and self._all_01 and (self.container.dtype.kind == "f" or not np.isnan(X).any()):
+            return X.astype(self.container.dtype, order="C", copy=False)
         return self.container.wrap([self._decode_column(X[:, j], j) for j in range(len(self))], self.dtypes)
 
     def _decode_column(self, x: np.ndarray, j: int) -> Any:
