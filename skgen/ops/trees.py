@@ -180,9 +180,8 @@ class Tree:
             posterior: dict[int, np.ndarray] = {}
             for i in self.order.tolist():
                 above = int(self.parents[i])
-                outside = (
-                    1.0 / up[i] if above < 0 else np.divide(posterior[above], up[i], out=np.zeros_like(up[i]), where=up[i] > 0)
-                )
+                whole = posterior[above] if above >= 0 else np.ones((1, len(x)))
+                outside = np.divide(whole, up[i], out=np.zeros_like(up[i]), where=up[i] > 0)
                 counts[i] += self.tables[i] * ((outside * w) @ inside[i].T)
                 posterior[i] = (self.tables[i].T @ outside) * inside[i]
         return counts, total
