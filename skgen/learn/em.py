@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from skgen.ops.logs import softmax
 
-__all__ = ["fit_partly_labelled"]
+__all__ = ["climb", "even_rows", "fit_partly_labelled", "spread_seeds", "warn_not_converged"]
 
 
 def fit_partly_labelled(
@@ -58,3 +61,82 @@ def fit_partly_labelled(
         share = weights.sum(axis=0) / weight.sum()
         part._update_classes(X, weights, rng)
     return share
+
+
+# ---- components, whose labels are never known
+
+
+def climb(step: Callable[[], float], max_iter: int, tol: float) -> tuple[float, int, bool]:
+    """Repeat an EM step until its objective gains less than ``tol``.
+
+    Parameters
+    ----------
+    step : callable
+        One E-step and one M-step; returns the objective before the M-step, in nats a row.
+    max_iter : int
+    tol : float
+
+    Returns
+    -------
+    objective : float
+        The last one seen.
+    n_iter : int
+    converged : bool
+    """
+    last = -np.inf
+    for n_iter in range(1, max_iter + 1):
+        now = step()
+        if now - last < tol:
+            return now, n_iter, True
+        last = now
+    return last, max_iter, False
+
+
+def warn_not_converged(name: str, max_iter: int, tol: float) -> None:
+    """ConvergenceWarning that names the parameter to change."""
+    warnings.warn(f"{name} has not converged in max_iter={max_iter} EM iterations (tol={tol:g} nats a row): raise max_iter or tol.",
+                  ConvergenceWarning, stacklevel=2)  # fmt: skip
+
+
+def even_rows(X: np.ndarray, weight: np.ndarray, limit: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to look for a start on, and their weights: all in an order of their own, or an even sample of ``limit``.
+
+    The order follows what the rows hold, not where they stand, and the sample is taken at equal steps of cumulated
+    weight: a row of weight 2 has the same part in it as that row twice.
+    """
+    mixed = np.where(np.isnan(X), 0.0, X) @ np.sqrt(np.arange(2.0, X.shape[1] + 2))
+    order = np.argsort(mixed, kind="stable")
+    if len(X) <= limit:
+        return order, weight[order]
+    cumulated = np.cumsum(weight[order])
+    at = (np.arange(limit) + rng.random()) / limit * cumulated[-1]
+    return order[np.searchsorted(cumulated, at, side="right").clip(max=len(X) - 1)], np.full(limit, cumulated[-1] / limit)
+
+
+def spread_seeds(k: int, weight: np.ndarray, distance: Callable[[int], np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """k rows far from each other: greedy k-means++ (Arthur & Vassilvitskii 2007).
+
+    Parameters
+    ----------
+    k : int
+    weight : array of shape (n,)
+    distance : callable
+        Of one row to all, (n,), squared.
+    """
+
+    def draw(p: np.ndarray) -> int:
+        cumulated = np.cumsum(p)
+        return int(np.searchsorted(cumulated, rng.random() * cumulated[-1], side="right").clip(max=len(p) - 1))
+
+    seeds = [draw(weight)]
+    nearest = distance(seeds[0])
+    for _ in range(k - 1):
+        p = weight * nearest
+        if not p.sum() > 0:  # fewer distinct rows than seeds
+            p = weight
+        tried = [draw(p) for _ in range(2 + int(np.log(k)))]
+        after = [np.minimum(nearest, distance(i)) for i in tried]
+        best = int(np.argmin([weight @ a for a in after]))
+        seeds.append(tried[best])
+        nearest = after[best]
+    return np.array(seeds)

@@ -1,0 +1,61 @@
+"""What models with a discrete latent variable share: which component a row belongs to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from skgen.base import GenerativeModel
+from skgen.ops.logs import softmax
+
+__all__ = ["ComponentModel"]
+
+
+class ComponentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeModel):
+    """A sum over components, p(x) = sum_k w_k p(x | k). A model writes ``_log_joint`` and keeps ``_log_weight``."""
+
+    def _log_joint(self, X: np.ndarray) -> np.ndarray:
+        """log w_k + log p(x | k) of coded rows for one density, (K, n)."""
+        raise NotImplementedError(f"{type(self).__name__} must define _log_joint(X).")
+
+    @property
+    def weights_(self) -> np.ndarray:
+        """Component weights (K,), summing to one."""
+        return np.exp(self._log_weight)
+
+    @property
+    def _n_features_out(self) -> int:
+        return sum(len(density._log_weight) for density in self._fitted.densities_)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Responsibilities: the probability of each component given the row.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n, d)
+            NaN is a cell that was not observed.
+
+        Returns
+        -------
+        array of shape (n, n_components)
+            Rows sum to one. After ``fit(X, y)`` the components of all classes stand side by side, class by class, and
+            the probabilities are those of class and component together.
+        """
+        check_is_fitted(self, "columns_")
+        table, _ = self._table(X, reset=False, may_miss=self.missing != "none")
+        coded, _ = self.columns_.encode(table)
+        Z, _ = self._coding.encode(coded)
+        log_prior = self.class_log_prior_ if "classes_" in vars(self) else np.zeros(1)
+        densities = self._fitted.densities_
+        joint = [density._log_joint(Z) + prior for density, prior in zip(densities, log_prior, strict=True)]
+        return np.ascontiguousarray(softmax(np.concatenate(joint))[0].T)
+
+    def predict_component(self, X: Any) -> np.ndarray:
+        """The most probable component of each row, (n,): a clustering. ``predict`` is always a class.
+
+        After ``fit(X, y)``, the number of a column of ``transform``.
+        """
+        return self.transform(X).argmax(axis=1)

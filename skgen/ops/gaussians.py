@@ -1,0 +1,374 @@
+"""Several multivariate normals at once: log p, marginals where cells are not observed, and the moments an EM step needs.
+
+Components come first and rows last. Rows are worked on in chunks of ``CHUNK`` counted from the first row, so that a
+result does not depend on how many rows are asked about at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from skgen.ops.logs import softmax
+
+__all__ = ["DiagonalGaussians", "FullGaussians", "Moments", "has_missing", "weighted_moments"]
+
+CHUNK = 2048
+_LOG_2PI = np.log(2 * np.pi)
+#: Quadratic features lose digits in proportion to the precision: beyond this, rows are whitened instead.
+_STEEP = 1e5
+#: With more columns than this, features cost more than whitening.
+_WIDE = 64
+
+
+@dataclass
+class Moments:
+    """What the M-step reads.
+
+    Attributes
+    ----------
+    mass : array of shape (K,)
+        Weight of each component.
+    mean : array of shape (K, d)
+    scatter : array of shape (K, d, d), or (K, d) if only its diagonal is wanted
+        sum of weight x (x - mean)(x - mean)'.
+    seen : array of shape (K, 1) or (K, d)
+        Weight behind each column's mean: ``mass``, less where cells are missing and left out.
+    log_likelihood : float
+        Sum of weight x log p(x) at the parameters the moments were taken with.
+    """
+
+    mass: np.ndarray
+    mean: np.ndarray
+    scatter: np.ndarray
+    seen: np.ndarray
+    log_likelihood: float
+
+
+def weighted_moments(X: np.ndarray, weight: np.ndarray, diagonal: bool) -> Moments:
+    """The moments of complete rows for one component: what a closed-form fit needs."""
+    n, d = X.shape
+    mass = weight.sum()
+    mean = (weight @ X) / mass
+    scatter = np.zeros(d if diagonal else (d, d))
+    equal = bool((weight == weight[0]).all())
+    for start in range(0, n, CHUNK):
+        centred = X[start : start + CHUNK] - mean
+        w = weight[start : start + CHUNK]
+        if diagonal:
+            scatter += w @ np.square(centred, out=centred)
+        elif equal:
+            scatter += weight[0] * (centred.T @ centred)
+        else:
+            scatter += (centred * w[:, None]).T @ centred
+    mass = np.array([mass])
+    return Moments(mass, mean[None], scatter[None], mass[:, None], np.nan)
+
+
+def has_missing(X: np.ndarray) -> bool:
+    """Whether any cell is NaN, in one pass over the cells."""
+    return bool(np.isnan(X.sum()))
+
+
+def _patterns(seen: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Each distinct row of ``seen`` and the rows that have it."""
+    packed = np.ascontiguousarray(np.packbits(seen, axis=1))
+    key = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
+    _, first, inverse, counts = np.unique(key, return_index=True, return_inverse=True, return_counts=True)
+    groups = np.split(np.argsort(inverse, kind="stable"), np.cumsum(counts)[:-1])
+    return [(seen[i], rows) for i, rows in zip(first, groups, strict=True)]
+
+
+def _add_features(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """phi(x) = [x_i x_j (i <= j), x, 1], one column a row of ``x``, into ``out``."""
+    n, d = x.shape
+    z = out[-1 - d : -1, :n]
+    z[...] = x.T
+    at = 0
+    for i in range(d):
+        np.multiply(z[i], z[i:], out=out[at : at + d - i, :n])
+        at += d - i
+    out[-1, :n] = 1.0
+    return out[:, :n]
+
+
+class _Stacked:
+    """Arrays with the component axis first."""
+
+    @classmethod
+    def stack(cls, several: list) -> _Stacked | None:
+        """All components of ``several`` in one, or None where their form differs."""
+        arrays = [[getattr(one, f.name) for one in several] for f in fields(cls)]
+        if any((a is None) != (column[0] is None) for column in arrays for a in column):
+            return None
+        return cls(*(None if column[0] is None else np.concatenate(column) for column in arrays))
+
+
+@dataclass
+class FullGaussians(_Stacked):
+    """Normals with covariance matrices.
+
+    ``whiten`` turns x - mean into independent unit normals, so that its Gram matrix is the precision. ``theta`` holds
+    log p as a linear function of the quadratic features, or is None where that would lose digits or time.
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    whiten: np.ndarray
+    log_det: np.ndarray
+    theta: np.ndarray | None
+
+    @classmethod
+    def make(cls, mean: np.ndarray, covariance: np.ndarray, floor: float) -> FullGaussians:
+        """From means (K, d) and covariances (K, d, d) or (1, d, d), whose eigenvalues are raised to ``floor``.
+
+        That is the maximum-likelihood covariance among those with no eigenvalue below the floor.
+        """
+        value, vector = np.linalg.eigh(covariance)
+        low = value[:, 0] < floor
+        value = np.maximum(value, floor)
+        if low.any():
+            covariance = covariance.copy()
+            covariance[low] = (vector[low] * value[low, None, :]) @ vector[low].mT
+        whiten = vector.mT / np.sqrt(value)[:, :, None]
+        log_det = np.log(value).sum(axis=1)
+        theta = None
+        if mean.shape[1] <= _WIDE and (1 + np.square(mean).max()) / value[:, 0].min() <= _STEEP:
+            theta = cls._linear(mean, whiten, log_det)
+        if len(covariance) < len(mean):
+            covariance, whiten, log_det = (np.repeat(a, len(mean), axis=0) for a in (covariance, whiten, log_det))
+        return cls(mean, covariance, whiten, log_det, theta)
+
+    @staticmethod
+    def _linear(mean: np.ndarray, whiten: np.ndarray, log_det: np.ndarray) -> np.ndarray:
+        # log N(x) = -1/2 x'Px + (Pm)'x - 1/2 (m'Pm + log det + d log 2 pi)
+        d = mean.shape[1]
+        P = np.broadcast_to(whiten.mT @ whiten, (len(mean), d, d))
+        b = np.einsum("kij,kj->ki", P, mean)
+        i, j = np.triu_indices(d)
+        constant = -0.5 * (np.einsum("kj,kj->k", b, mean) + log_det + d * _LOG_2PI)
+        return np.concatenate([P[:, i, j] * np.where(i == j, -0.5, -1.0), b, constant[:, None]], axis=1)
+
+    @property
+    def trace_of_precision(self) -> np.ndarray:
+        return np.square(self.whiten).sum(axis=(1, 2))
+
+    # ---- log p
+
+    def log_prob(self, X: np.ndarray, log_weight: np.ndarray | float = 0.0) -> np.ndarray:
+        """log p(x | k) + ``log_weight``, (K, n); a NaN cell is integrated out."""
+        out = np.empty((len(self.mean), len(X)))
+        if not has_missing(X):
+            return self._log_prob_complete(X, log_weight, out)
+        for pattern, rows in _patterns(~np.isnan(X)):
+            if pattern.all():
+                out[:, rows] = self._log_prob_complete(X[rows], log_weight, np.empty((len(self.mean), len(rows))))
+                continue
+            root, log_det = self._marginal(pattern)
+            for start in range(0, len(rows), CHUNK):
+                some = rows[start : start + CHUNK]
+                centred = np.where(pattern[:, None], X[some].T - self.mean[:, :, None], 0.0)
+                out[:, some] = self._from_whitened(root @ centred, log_det, pattern.sum(), log_weight)
+        return out
+
+    @staticmethod
+    def _from_whitened(z: np.ndarray, log_det: np.ndarray, d: int, log_weight: np.ndarray | float) -> np.ndarray:
+        constant = log_weight - 0.5 * (log_det + d * _LOG_2PI)
+        return constant[:, None] - 0.5 * np.einsum("kdn,kdn->kn", z, z)
+
+    def _log_prob_complete(self, X: np.ndarray, log_weight: np.ndarray | float, out: np.ndarray) -> np.ndarray:
+        n, d = X.shape
+        K = len(self.mean)
+        if self.theta is not None:
+            theta = self.theta.copy()
+            theta[:, -1] += log_weight
+            phi = np.empty((theta.shape[1], min(n, CHUNK)))
+            for start in range(0, n, CHUNK):
+                np.matmul(theta, _add_features(X[start : start + CHUNK], phi), out=out[:, start : start + CHUNK])
+            return out
+        shift = np.einsum("kij,kj->ki", self.whiten, self.mean).reshape(K * d, 1)
+        for start in range(0, n, CHUNK):
+            z = self.whiten.reshape(K * d, d) @ X[start : start + CHUNK].T
+            z -= shift
+            out[:, start : start + CHUNK] = self._from_whitened(z.reshape(K, d, -1), self.log_det, d, log_weight)
+        return out
+
+    def _marginal(self, pattern: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Whitening (K, d, d) and log-determinants of the observed cells.
+
+        A missing cell becomes an independent unit normal, which adds nothing, so that all patterns have one shape.
+        """
+        block = np.where(pattern[:, None] & pattern, self.covariance, np.eye(len(pattern)))
+        factor = np.linalg.cholesky(block)
+        return np.linalg.inv(factor), 2 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
+
+    # ---- EM
+
+    def moments(self, X: np.ndarray, weight: np.ndarray, log_weight: np.ndarray) -> Moments:
+        """E-step: moments of the components under p(k | x), missing cells in expectation (Ghahramani & Jordan 1994)."""
+        K, d = self.mean.shape
+        total = _Sums(np.zeros(K), np.zeros((K, d)), np.zeros((K, d, d)))
+        if not has_missing(X):
+            self._add_complete(X, weight, log_weight, total)
+        else:
+            for pattern, rows in _patterns(~np.isnan(X)):
+                if pattern.all():
+                    self._add_complete(X[rows], weight[rows], log_weight, total)
+                else:
+                    self._add_pattern(X[rows], weight[rows], log_weight, pattern, total)
+        mass = np.maximum(total.mass, np.finfo(float).tiny)
+        shift = total.first / mass[:, None]
+        scatter = total.second - shift[:, :, None] * total.first[:, None, :]
+        return Moments(total.mass, self.mean + shift, scatter, total.mass[:, None], total.log_likelihood)
+
+    def _add_complete(self, X: np.ndarray, weight: np.ndarray, log_weight: np.ndarray, total: _Sums) -> None:
+        if self.theta is None:
+            self._add_whitened(X, weight, log_weight, total, self.whiten, self.log_det, None)
+            return
+        d = X.shape[1]
+        theta = self.theta.copy()
+        theta[:, -1] += log_weight
+        raw = np.zeros(theta.shape)
+        phi = np.empty((theta.shape[1], min(len(X), CHUNK)))
+        for start in range(0, len(X), CHUNK):
+            w = weight[start : start + CHUNK]
+            features = _add_features(X[start : start + CHUNK], phi)
+            share, log_p = softmax(theta @ features)
+            share *= w
+            raw += share @ features.T
+            total.log_likelihood += float(w @ log_p)
+        mass, first = raw[:, -1], raw[:, -1 - d : -1]
+        second = np.empty((len(raw), d, d))
+        i, j = np.triu_indices(d)
+        second[:, i, j] = second[:, j, i] = raw[:, : -1 - d]
+        # about the present mean m: sum r (x - m) = s - r m,  sum r (x - m)(x - m)' = S - s m' - m s' + r m m'
+        m, cross = self.mean, first[:, :, None] * self.mean[:, None, :]
+        total.mass += mass
+        total.first += first - mass[:, None] * m
+        total.second += second - cross - cross.mT + mass[:, None, None] * m[:, :, None] * m[:, None, :]
+
+    def _add_pattern(self, X: np.ndarray, weight: np.ndarray, log_weight: np.ndarray, pattern: np.ndarray, total: _Sums) -> None:
+        root, log_det = self._marginal(pattern)
+        # E[x | observed] = m + B (x_o - m_o),  Cov = S - B S  with B = S_.o (S_oo)^-1
+        B = (self.covariance * pattern) @ (root.mT @ root)
+        left = np.where(pattern[:, None] | pattern, 0.0, self.covariance - B @ self.covariance)
+        B[:, pattern] = np.eye(len(pattern))[pattern]  # an observed cell is itself, to the last digit
+        before = total.mass.copy()
+        self._add_whitened(X, weight, log_weight, total, root, log_det, (pattern, B))
+        total.second += (total.mass - before)[:, None, None] * left
+
+    def _add_whitened(self, X, weight, log_weight, total, whiten, log_det, partial) -> None:  # noqa: ANN001
+        for start in range(0, len(X), CHUNK):
+            w = weight[start : start + CHUNK]
+            centred = X[start : start + CHUNK].T - self.mean[:, :, None]
+            n_seen = X.shape[1]
+            if partial is not None:
+                pattern, B = partial
+                n_seen = int(pattern.sum())
+                centred[:, ~pattern] = 0.0
+            share, log_p = softmax(self._from_whitened(whiten @ centred, log_det, n_seen, log_weight))
+            share *= w
+            if partial is not None:
+                centred = B @ centred
+            total.log_likelihood += float(w @ log_p)
+            total.mass += share.sum(axis=1)
+            total.first += np.einsum("kdn,kn->kd", centred, share)
+            total.second += (centred * share[:, None, :]) @ centred.mT
+
+    def sample(self, k: int, n: int, rng: np.random.Generator) -> np.ndarray:
+        """n draws of component k, (n, d)."""
+        x = rng.standard_normal((n, self.mean.shape[1])) @ np.linalg.cholesky(self.covariance[k]).T
+        x += self.mean[k]
+        return x
+
+
+@dataclass
+class _Sums:
+    """Sums of r, r (x - m) and r (x - m)(x - m)' about the present means m."""
+
+    mass: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    log_likelihood: float = 0.0
+
+
+@dataclass
+class DiagonalGaussians(_Stacked):
+    """Normals whose columns are independent. A missing cell is a factor of one."""
+
+    mean: np.ndarray
+    covariance: np.ndarray  # its diagonal, (K, d)
+
+    @classmethod
+    def make(cls, mean: np.ndarray, covariance: np.ndarray, floor: float) -> DiagonalGaussians:
+        return cls(mean, np.broadcast_to(np.maximum(covariance, floor), mean.shape).copy())
+
+    @property
+    def log_det(self) -> np.ndarray:
+        return np.log(self.covariance).sum(axis=1)
+
+    @property
+    def trace_of_precision(self) -> np.ndarray:
+        return (1 / self.covariance).sum(axis=1)
+
+    def _chunks(self, X: np.ndarray, log_weight: np.ndarray | float):
+        """Each chunk's slice, rows without NaN, mask of observed cells (None: all) and log p(x | k) + log_weight."""
+        precision = 1 / self.covariance
+        linear = self.mean * precision
+        steep = bool(((1 + np.square(self.mean).max()) * precision.max()) > _STEEP)
+        constant = -0.5 * (np.log(self.covariance) + _LOG_2PI)
+        if not steep:
+            constant -= 0.5 * self.mean * linear
+        whole = (constant.sum(axis=1) + log_weight)[:, None]
+        incomplete = has_missing(X)
+        for start in range(0, len(X), CHUNK):
+            at = slice(start, start + CHUNK)
+            x, seen = X[at], None
+            if incomplete:
+                seen = ~np.isnan(x)
+                x = np.where(seen, x, 0.0)
+            log_p = np.empty((len(self.mean), len(x)))
+            if steep:  # differences first: squares of large numbers would swallow them
+                for k, (m, p) in enumerate(zip(self.mean, precision, strict=True)):
+                    away = np.square(x - m) if seen is None else np.where(seen, np.square(x - m), 0.0)
+                    log_p[k] = away @ (-0.5 * p)
+            else:
+                np.matmul(linear, x.T, out=log_p)
+                log_p += (-0.5 * precision) @ np.square(x).T
+            log_p += whole if seen is None else constant @ seen.T + np.reshape(log_weight, (-1, 1))
+            yield at, x, seen, log_p
+
+    def log_prob(self, X: np.ndarray, log_weight: np.ndarray | float = 0.0) -> np.ndarray:
+        """log p(x | k) + ``log_weight``, (K, n)."""
+        out = np.empty((len(self.mean), len(X)))
+        for at, _, _, log_p in self._chunks(X, log_weight):
+            out[:, at] = log_p
+        return out
+
+    def moments(self, X: np.ndarray, weight: np.ndarray, log_weight: np.ndarray) -> Moments:
+        """E-step: moments of the observed cells under p(k | x)."""
+        K, d = self.mean.shape
+        mass, first, second, seen_mass, log_likelihood = np.zeros(K), np.zeros((K, d)), np.zeros((K, d)), np.zeros((K, 1)), 0.0
+        centre = self.mean.mean(axis=0)
+        for at, x, seen, log_p in self._chunks(X, log_weight):
+            share, log_total = softmax(log_p)
+            share *= weight[at]
+            log_likelihood += float(weight[at] @ log_total)
+            here = share.sum(axis=1)
+            mass += here
+            seen_mass = seen_mass + (here[:, None] if seen is None else share @ seen)
+            away = x - centre if seen is None else np.where(seen, x - centre, 0.0)
+            first += share @ away
+            second += share @ np.square(away)
+        safe = np.maximum(seen_mass, np.finfo(float).tiny)
+        shift = np.where(seen_mass > 0, first / safe, self.mean - centre)
+        scatter = np.maximum(second - shift * first, 0.0)
+        return Moments(mass, centre + shift, scatter, seen_mass, log_likelihood)
+
+    def sample(self, k: int, n: int, rng: np.random.Generator) -> np.ndarray:
+        """n draws of component k, (n, d)."""
+        x = rng.standard_normal((n, self.mean.shape[1]))
+        x *= np.sqrt(self.covariance[k])
+        x += self.mean[k]
+        return x
