@@ -259,8 +259,8 @@ class GenerativeModel(Questions, Parameters):
 
     def _prepare(self, columns: Columns, coded: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Set the conversions and an unfitted part, and return the coded rows as the part takes them."""
-        name, n_bins = type(self).__name__, getattr(self, "n_bins", None)
-        self._coding = Coding(columns, set(self.kinds), name, coded, weight, n_bins, registry.taking)
+        name, n_bins, n_classes = type(self).__name__, getattr(self, "n_bins", None), len(vars(self).get("classes_", (0,)))
+        self._coding = Coding(columns, set(self.kinds), name, coded, weight, n_bins, registry.taking, n_classes)
         self.columns_, self._fitted = columns, self.part(self._coding.columns)
         return self._coding.encode(coded)[0]
 
