@@ -172,9 +172,9 @@ class Tree:
         p(a, b | observed) = outside_i(a) p(b | a) inside_i(b).
         """
         counts, total = [np.zeros(table.shape) for table in self.tables], 0.0
-        rows = int(np.clip(2**21 // int(self._levels.sum()), 64, _CHUNK))
-        for begin in range(0, len(X), rows):
-            x, w = X[begin : begin + rows], weight[begin : begin + rows]
+        chunk = self._chunk()
+        for begin in range(0, len(X), chunk):
+            x, w = X[begin : begin + chunk], weight[begin : begin + chunk]
             log_p, inside, up = self._upward(x, keep=True)
             total += float(w @ log_p)
             posterior: dict[int, np.ndarray] = {}
@@ -214,3 +214,22 @@ class Tree:
             found = np.searchsorted((edges + np.arange(len(edges))[:, None]).ravel(), rows + u, side="right")
             np.clip(found - rows * edges.shape[1], 0, edges.shape[1], out=out[i])
         return out.T
+
+    def sample_missing(self, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A copy of X whose NaN cells are drawn given the observed ones: upward, then each column after its parent."""
+        out = X.copy()
+        chunk = self._chunk()
+        for begin in range(0, len(X), chunk):
+            x = out[begin : begin + chunk]
+            _, inside, _ = self._upward(x, keep=True)
+            for i in self.order.tolist():
+                rows, above = np.flatnonzero(np.isnan(x[:, i])), int(self.parents[i])
+                held = np.zeros(len(rows), dtype=np.intp) if above < 0 else x[rows, above].astype(np.intp)
+                # p(b | a, observed) is proportional to p(b | a) inside_i(b)
+                edges = np.cumsum(self.tables[i][held].T * inside[i][:, rows], axis=0)
+                x[rows, i] = (rng.random(len(rows)) * edges[-1] >= edges[:-1]).sum(axis=0)
+        return out
+
+    def _chunk(self) -> int:
+        """Rows whose messages are kept at once: about 2 million numbers of each sort."""
+        return int(np.clip(2**21 // int(self._levels.sum()), 64, _CHUNK))

@@ -31,7 +31,7 @@ class ChowLiuTree(GenerativeModel):
         conditionals and the root's margin come from that table (the root's from the table with its first neighbour).
         0 is maximum likelihood.
     n_bins : int or None
-        Bins a continuous or integer column; None lets the number of rows decide, see :mod:`skgen.conversions`.
+        Bins a continuous or integer column; None is the cube root of the number of rows a class, between 2 and 16.
     max_iter : int, default=100
         Most steps of EM, taken only where cells are missing in ``fit``.
     tol : float, default=1e-6
@@ -150,6 +150,9 @@ class ChowLiuTree(GenerativeModel):
 
     def _sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         return self._tree.sample(n, rng)
+
+    def _sample_missing(self, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return self._tree.sample_missing(X, rng)
 
     # ---- what a user reads
 
