@@ -12,6 +12,7 @@ _LAZY = {
     "Columns": "skgen.tables",
     "columns": "skgen.tables",
     "ColumnWarning": "skgen.tables",
+    "GenerativeImputer": "skgen.roles",
     "GenerativeModel": "skgen.base",
     "Interval": "skgen.parameters",
     "GenerativeClassifier": "skgen.compose",

@@ -13,6 +13,7 @@ from skgen.registry import PluginError as PluginError
 from skgen.registry import get as get
 from skgen.registry import make as make
 from skgen.registry import names as names
+from skgen.roles import GenerativeImputer as GenerativeImputer
 from skgen.tables import ColumnWarning as ColumnWarning
 from skgen.tables import Columns as Columns
 from skgen.tables import columns as columns

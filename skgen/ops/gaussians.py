@@ -248,17 +248,22 @@ class FullGaussians(_Stacked):
         total.first += first - mass[:, None] * m
         total.second += second - cross - cross.mT + mass[:, None, None] * m[:, :, None] * m[:, None, :]
 
-    def _add_pattern(self, X: np.ndarray, weight: np.ndarray, log_weight: np.ndarray, pattern: np.ndarray, total: _Sums) -> None:
-        root, log_det = self._marginal(pattern)
+    def _conditional(self, pattern: np.ndarray, root: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """B and the covariance of the hidden cells, given the observed ones, whose whitening is ``root``."""
         # E[x | observed] = m + B (x_o - m_o),  Cov = S - B S  with B = S_.o (S_oo)^-1
         B = (self.covariance * pattern) @ (root.mT @ root)
         left = np.where(pattern[:, None] | pattern, 0.0, self.covariance - B @ self.covariance)
         B[:, pattern] = np.eye(len(pattern))[pattern]  # an observed cell is itself, to the last digit
+        return B, left
+
+    def _add_pattern(self, X: np.ndarray, weight: np.ndarray, log_weight: np.ndarray, pattern: np.ndarray, total: _Sums) -> None:
+        root, log_det = self._marginal(pattern)
+        B, left = self._conditional(pattern, root)
         before = total.mass.copy()
         self._add_whitened(X, weight, log_weight, total, root, log_det, (pattern, B))
         total.second += (total.mass - before)[:, None, None] * left
 
-    def _add_whitened(self, X, weight, log_weight, total, whiten, log_det, partial) -> None:  # noqa: ANN001
+    def _add_whitened(self, X, weight, log_weight, total, whiten, log_det, partial) -> None:
         for start in range(0, len(X), CHUNK):
             w = weight[start : start + CHUNK]
             centred = X[start : start + CHUNK].T - self.mean[:, :, None]
@@ -281,6 +286,21 @@ class FullGaussians(_Stacked):
         x = rng.standard_normal((n, self.mean.shape[1])) @ np.linalg.cholesky(self.covariance[k]).T
         x += self.mean[k]
         return x
+
+    def sample_missing(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A copy of rows whose NaN cells are drawn from component k given the others."""
+        one = FullGaussians(self.mean[k : k + 1], self.covariance[k : k + 1], self.whiten[k : k + 1], self.log_det[k : k + 1], None)
+        full = X.copy()
+        for pattern, rows in _patterns(~np.isnan(X)):
+            if pattern.all():
+                continue
+            hidden = ~pattern
+            B, left = one._conditional(pattern, one._marginal(pattern)[0])
+            expected = self.mean[k] + np.where(pattern, X[rows] - self.mean[k], 0.0) @ B[0].T
+            value, vector = np.linalg.eigh(left[0][np.ix_(hidden, hidden)])  # a root that rounding cannot break
+            noise = rng.standard_normal((len(rows), int(hidden.sum()))) @ (vector * np.sqrt(np.maximum(value, 0.0))).T
+            full[np.ix_(rows, hidden)] = expected[:, hidden] + noise
+        return full
 
 
 @dataclass
@@ -372,3 +392,7 @@ class DiagonalGaussians(_Stacked):
         x *= np.sqrt(self.covariance[k])
         x += self.mean[k]
         return x
+
+    def sample_missing(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A copy of rows whose NaN cells are drawn from component k; its columns are independent."""
+        return np.where(np.isnan(X), self.sample(k, len(X), rng), X)

@@ -21,6 +21,19 @@ class ComponentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generati
         """log w_k + log p(x | k) of coded rows for one density, (K, n)."""
         raise NotImplementedError(f"{type(self).__name__} must define _log_joint(X).")
 
+    def _sample_missing_component(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A copy of coded rows whose NaN cells are drawn from p(missing | observed, k)."""
+        raise NotImplementedError(f"{type(self).__name__} must define _sample_missing_component(k, X, rng).")
+
+    def _sample_missing(self, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        share = softmax(self._log_joint(X))[0]  # p(k | observed): the evidence weighs the components anew
+        component = (rng.random(len(X)) > np.cumsum(share, axis=0)[:-1]).sum(axis=0)
+        full = np.empty(X.shape)
+        for k in np.unique(component):
+            rows = component == k
+            full[rows] = self._sample_missing_component(int(k), X[rows], rng)
+        return full
+
     @property
     def weights_(self) -> np.ndarray:
         """Component weights (K,), summing to one."""

@@ -238,6 +238,9 @@ class GaussianMixture(ComponentModel):
             X[at] = self._gaussians.sample(k, len(at), rng)
         return X
 
+    def _sample_missing_component(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return self._gaussians.sample_missing(k, X, rng)
+
     # ---- what a user reads
 
     @property
