@@ -51,11 +51,7 @@ def _classes_and_codes(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         lookup = np.zeros(present[-1] + 1, dtype=np.intp)
         lookup[present] = np.arange(len(present))
         return (present + int(y.min())).astype(y.dtype), lookup[shifted]
-    try:
-        return np.unique(y, return_inverse=True)
-    except TypeError:
-        kinds = sorted({type(v).__name__ for v in y})
-        raise ValueError(f"y mixes labels of types {', '.join(kinds)}, which have no order: convert them to one.") from None
+    return np.unique(y, return_inverse=True)
 
 
 def _may_predict(model: GenerativeModel) -> bool:
@@ -292,8 +288,12 @@ class GenerativeModel(Questions, Parameters):
         labels = y[known]
         if unknown.any() and labels.dtype.kind == "f" and np.all(labels == np.floor(labels)):
             labels = labels.astype(int)  # a NaN made them float
-        elif labels.dtype == object and isinstance(labels[0], (bool, int, np.integer)):
-            labels = np.array(labels.tolist())
+        elif labels.dtype == object:
+            found = pd.api.types.infer_dtype(labels)
+            if found in ("mixed", "mixed-integer"):
+                types = sorted({type(v).__name__ for v in labels})
+                raise ValueError(f"y mixes labels of types {', '.join(types)}, which have no order: convert them to one.")
+            labels = np.array(labels.tolist()) if found in ("boolean", "integer", "floating") else labels
         if labels.dtype.kind not in "iubSU":  # those are labels whatever their values
             try:
                 check_classification_targets(labels)
@@ -350,6 +350,8 @@ class GenerativeModel(Questions, Parameters):
     def n_parameters_(self) -> int:
         check_is_fitted(self, "columns_")
         densities = self._fitted.densities_
+        if not hasattr(type(densities[0]), "_n_parameters"):
+            raise AttributeError(f"{type(self).__name__} does not define its number of free parameters.")
         return sum(density._n_parameters() for density in densities) + len(densities) - 1
 
     def _log_density(self, X: Any) -> tuple[np.ndarray, np.ndarray | None]:
@@ -493,7 +495,11 @@ class GenerativeModel(Questions, Parameters):
 
     def __getattr__(self, name: str) -> Any:
         """Fitted attributes of the inner model: of the one density, else the user is told where they are."""
+        if name.startswith(("predict", "estimate_priors")) and hasattr(type(self), name):
+            _may_predict(self)  # available_if has hidden the method; this raises, and says what to call
         if name.endswith("_") and not name.startswith("_"):
+            if name in vars(GenerativeModel):  # a property of the base, which says itself why there is no answer
+                return object.__getattribute__(self, name)
             state = vars(self)
             if "_fitted" in state:
                 return getattr(state["_fitted"], name)
@@ -502,8 +508,6 @@ class GenerativeModel(Questions, Parameters):
                 return getattr(densities[0], name)
             if densities and hasattr(densities[0], name):
                 raise AttributeError(f"{name} is one a class: read densities_[k].{name}.")
-            if name in vars(GenerativeModel):  # a property of the base that says itself why there is no answer
-                return object.__getattribute__(self, name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}.")
 
     def __sklearn_is_fitted__(self) -> bool:
