@@ -152,7 +152,7 @@ class Questions:
         if len(codes) != n:
             raise ValueError(f"y has {len(codes)} labels for {n} rows: give one label, or one a row.")
         if (codes < 0).any():
-            raise ValueError(f"y={wanted[codes < 0][0]!r} is not a class: choose from {self.classes_.tolist()}.")
+            raise ValueError(f"y={wanted[codes < 0].tolist()[0]!r} is not a class: choose from {self.classes_.tolist()}.")
         return codes
 
     def _draw_missing(self, coded: np.ndarray, codes: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:

@@ -341,10 +341,12 @@ def _zero_one(table: np.ndarray) -> tuple[bool, bool, bool]:
     zero = one = False
     for begin in range(0, len(table), 1024):  # rows in cache; and the first of them mostly settle it
         cells = table[begin : begin + 1024]
-        if not (cells * cells == cells).all():  # only 0 and 1 are their own squares; NaN is not
-            cells = cells[~np.isnan(cells)]
-            if not (cells * cells == cells).all():
+        with np.errstate(over="ignore"):
+            squares = cells * cells
+        if not (squares == cells).all():  # only 0 and 1 are their own squares; NaN is not
+            if not ((squares == cells) | np.isnan(cells)).all():
                 return False, zero, one
+            cells = cells[~np.isnan(cells)]
         zero = zero or bool((cells == 0).any())
         one = one or bool((cells == 1).any())
     return True, zero, one
