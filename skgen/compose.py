@@ -238,8 +238,10 @@ class GenerativeClassifier(GenerativeModel):
     def _fit_classes(self, X: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> None:
         labels = self._class_labels or [None]
         streams = rng.spawn(len(labels))
-        jobs = [(model, self.columns_, X[w > 0], w[w > 0], stream, label)
-                for model, w, stream, label in zip(self._models, weights.T, streams, labels, strict=True)]  # fmt: skip
+        jobs = [
+            (model, self.columns_, X[w > 0], w[w > 0], stream, label)
+            for model, w, stream, label in zip(self._models, weights.T, streams, labels, strict=True)
+        ]
         self._shells = Parallel(n_jobs=self.n_jobs or 1)(delayed(_fit_class)(*job) for job in jobs)
 
     def _update_classes(self, X: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> None:
@@ -270,8 +272,9 @@ class GenerativeClassifier(GenerativeModel):
         return sum(shell.n_parameters_ for shell in shells) + len(shells) - 1
 
 
-def _fit_class(model: GenerativeModel, columns: Columns, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator,
-               label: Any) -> GenerativeModel:  # fmt: skip
+def _fit_class(
+    model: GenerativeModel, columns: Columns, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator, label: Any
+) -> GenerativeModel:
     """The fitted density of one class, whose label is named in what goes wrong."""
     try:
         shell, Z = _shell(model, columns, X, weight)
@@ -327,15 +330,19 @@ def log_abs_det_jacobian(transformer: Any, X: np.ndarray) -> np.ndarray:
         return np.full(len(X), _pca_log_det(transformer))
     if isinstance(transformer, _COLUMNWISE):
         return np.where(np.isnan(X), 0.0, _log_slopes(transformer, X)).sum(axis=1)
-    raise ValueError(f"{type(transformer).__name__} is not known to be one-to-one with a derivative, so a density behind it has "
-                     "none in the units of the data: use a scaler, PowerTransformer or full-rank PCA, or give the "
-                     "transformer a method log_abs_det_jacobian(X).")  # fmt: skip
+    raise ValueError(
+        f"{type(transformer).__name__} is not known to be one-to-one with a derivative, so a density behind it has "
+        "none in the units of the data: use a scaler, PowerTransformer or full-rank PCA, or give the "
+        "transformer a method log_abs_det_jacobian(X)."
+    )
 
 
 def _pca_log_det(pca: PCA) -> float:
     if pca.n_components_ < pca.n_features_in_:
-        raise ValueError(f"PCA keeps {pca.n_components_} of {pca.n_features_in_} dimensions, so it is not one-to-one and a "
-                         "density behind it has none in the units of the data: keep all components (which needs as many rows).")  # fmt: skip
+        raise ValueError(
+            f"PCA keeps {pca.n_components_} of {pca.n_features_in_} dimensions, so it is not one-to-one and a "
+            "density behind it has none in the units of the data: keep all components (which needs as many rows)."
+        )
     log_det = np.linalg.slogdet(pca.components_)[1]
     if not pca.whiten:
         return float(log_det)
