@@ -1,0 +1,1 @@
+"""Judging models through the public contract alone: metrics, scorers, and one table for many models."""

@@ -1,0 +1,187 @@
+"""A table and its labels: scikit-learn's bundled sets by name, and csv or parquet files."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skgen.containers import as_table
+
+__all__ = ["BUNDLED", "Data", "from_frame", "load", "near"]
+
+BUNDLED = ("breast_cancer", "digits", "iris", "wine")
+_SPLITS = {"train", "valid", "test"}
+
+
+@dataclass
+class Data:
+    """What is compared on.
+
+    Attributes
+    ----------
+    name : str
+    X : array or DataFrame of shape (n, d)
+    y : array of shape (n,)
+    image_shape : tuple or None
+    split : array of shape (n,) of "train", "valid", "test", or None
+    notes : list of str
+        What was done to the table on the way, for the reader of the result.
+    """
+
+    name: str
+    X: Any
+    y: np.ndarray
+    image_shape: tuple[int, ...] | None = None
+    split: np.ndarray | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def near(name: Any, known: Iterable[str]) -> str:
+    """ " Did you mean ...?", or nothing."""
+    found = difflib.get_close_matches(str(name), [str(k) for k in known], 3, cutoff=0.5)
+    return f" Did you mean {' or '.join(map(repr, found))}?" if found else ""
+
+
+def load(source: str, target: str | None = None, split_column: str | None = None, drop: Iterable[str] = ()) -> Data:
+    """A bundled data set by name, or a csv or parquet file.
+
+    Parameters
+    ----------
+    source : str
+        One of ``BUNDLED``, or the path of a file; a csv may be compressed.
+    target : str, optional
+        The column of labels; required for a file, not for a bundled set.
+    split_column : str, optional
+        A column of "train", "valid" and "test".
+    drop : iterable of str
+        Columns to leave out.
+
+    Raises
+    ------
+    ValueError
+        Naming the file or column, with near misses and the remedy.
+
+    Examples
+    --------
+    >>> from skgen.evaluate.datasets import load
+    >>> load("digits").image_shape
+    (8, 8)
+    """
+    if source in BUNDLED:
+        if target is not None or split_column is not None or tuple(drop):
+            raise ValueError(f"{source} is bundled with its target and has no columns to drop or split by: those are for files.")
+        return _bundled(source)
+    path = Path(source)
+    if path.is_dir():
+        raise ValueError(f"{source} is a folder: name a csv or parquet file, or one of {', '.join(BUNDLED)}.")
+    if not path.exists():
+        raise ValueError(f"There is no file and no bundled data set {source!r}.{near(source, BUNDLED)} "
+                         f"Bundled: {', '.join(BUNDLED)}.")  # fmt: skip
+    return from_frame(_read(path), target, split_column, drop, name=path.name.partition(".")[0])
+
+
+def _bundled(name: str) -> Data:
+    from sklearn import datasets
+
+    found = getattr(datasets, f"load_{name}")(as_frame=name != "digits")
+    if name == "digits":  # whole counts 0 to 16, stored as floats
+        return Data(name, found.data.astype(int), found.target, image_shape=(8, 8))
+    return Data(name, found.data, np.asarray(found.target_names, dtype=object)[found.target.to_numpy()])
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """The file as it stands; integers with missing cells stay integers."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    try:
+        if suffixes[-1:] in ([".parquet"], [".pq"]):
+            return _read_parquet(path)
+        return pd.read_csv(path, sep="\t" if ".tsv" in suffixes else ",", dtype_backend="numpy_nullable")
+    except (MemoryError, ImportError):
+        raise
+    except Exception as error:  # readers raise what their decompressors and parsers raise
+        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        raise ValueError(f"{path} cannot be read as a table: {reason}") from error
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path, dtype_backend="numpy_nullable")
+    except ImportError:
+        try:
+            import polars
+        except ImportError:
+            raise ImportError(f"{path} is a parquet file, which needs a reader: pip install pyarrow.") from None
+        return as_table(polars.read_parquet(path), "compare")[0]
+
+
+def from_frame(frame: pd.DataFrame, target: str | None, split_column: str | None = None, drop: Iterable[str] = (),
+               name: str = "table") -> Data:  # fmt: skip
+    """Labels, split and columns of one frame; text becomes categories.
+
+    Raises
+    ------
+    ValueError
+        For a column that is not there, a target with missing cells, a split that is none.
+    """
+    if not len(frame):
+        raise ValueError(f"{name} has no rows.")
+    if target is None:
+        raise ValueError(f"Which column of {name} is the target? Give --target, one of: {_some(frame.columns)}.")
+    for wanted, role in [(target, "target"), (split_column, "split column"), *((column, "column to drop") for column in drop)]:
+        if wanted is not None and wanted not in frame.columns:
+            hint = near(wanted, frame.columns) or f" The columns are {_some(frame.columns)}."
+            raise ValueError(f"There is no column {wanted!r} ({role}) in {name}.{hint}")
+    if target in (split_column, *drop):
+        raise ValueError(f"{target!r} is the target and cannot be dropped or split by as well.")
+    notes = []
+    split = None if split_column is None else split_values(frame[split_column], split_column)
+    left_out = [target, *drop] + ([] if split_column is None else [split_column])
+    if split_column is None and "split" in frame.columns and "split" not in left_out and _is_split(frame["split"]):
+        left_out.append("split")
+        notes.append("Column 'split' (train, valid, test) is left out; --split-column split uses it as the one split.")
+    X = frame.drop(columns=left_out)
+    if empty := [column for column in X.columns if X[column].isna().all()]:
+        X = X.drop(columns=empty)
+        notes.append(f"Columns without any value are left out: {_some(empty)}.")
+    if not X.shape[1]:
+        raise ValueError(f"{name} has no column beside the target {target!r}: there is nothing to learn from.")
+    return Data(name, _text_to_categories(X), _labels(frame[target], target), split=split, notes=notes)
+
+
+def _some(columns: Iterable[Any], most: int = 12) -> str:
+    listed = [str(column) for column in columns]
+    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
+
+
+def _text_to_categories(X: pd.DataFrame) -> pd.DataFrame:
+    text = [j for j, dtype in enumerate(X.dtypes) if isinstance(dtype, pd.StringDtype)]
+    return X.astype({X.columns[j]: "category" for j in text})
+
+
+def _labels(column: pd.Series, name: str) -> np.ndarray:
+    """The target as a plain array, without a missing cell."""
+    missing = column.isna().to_numpy()
+    if missing.any():
+        raise ValueError(f"The target {name!r} has {int(missing.sum())} missing cells (first in row {int(missing.argmax()) + 1}): "
+                         "drop those rows, a comparison needs every row's label.")  # fmt: skip
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column.to_numpy(dtype=getattr(column.dtype, "numpy_dtype", column.dtype))
+    return column.astype(object).to_numpy()
+
+
+def _is_split(column: pd.Series) -> bool:
+    values = set(column.dropna().astype(str))
+    return not column.isna().any() and values <= _SPLITS and {"train", "test"} <= values
+
+
+def split_values(column: pd.Series, name: str) -> np.ndarray:
+    if not _is_split(column):
+        found = _some(column.astype(object).unique(), 5)
+        raise ValueError(f"Split column {name!r} must hold train, test and perhaps valid, in every row; it holds {found}.")
+    return column.astype(object).to_numpy()
