@@ -53,7 +53,7 @@ def _from_narwhals(frame: Any) -> tuple[pd.DataFrame, Container]:
         series = frame.get_column(name)
         dtype, cells = series.dtype, series.to_list()
         if isinstance(dtype, (nw.Categorical, nw.Enum)):
-            data[j] = pd.Categorical(cells, categories=series.cat.get_categories().to_list())
+            data[j] = pd.Categorical(cells, categories=list(dtype.categories) if isinstance(dtype, nw.Enum) else None)
         elif dtype == nw.Boolean:
             data[j] = pd.array(cells, dtype="boolean")
         elif dtype.is_integer():
