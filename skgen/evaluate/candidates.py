@@ -51,9 +51,8 @@ class Candidate:
     @property
     def transformed(self) -> bool:
         """Whether a pipeline changes the columns before its last step, and with them the units of log p."""
-        return isinstance(self.estimator, Pipeline) and any(
-            step not in (None, "passthrough") for _, step in self.estimator.steps[:-1]
-        )
+        before = [step for _, step in self.estimator.steps[:-1]] if isinstance(self.estimator, Pipeline) else []
+        return any(step not in (None, "passthrough") for step in before)
 
 
 def one_line(error: BaseException) -> str:

@@ -188,9 +188,8 @@ def _seed(random_state: Any) -> int:
 
 
 def _check_time_limit(time_limit: Any) -> None:
-    if time_limit is not None and not (
-        isinstance(time_limit, (int, float)) and not isinstance(time_limit, bool) and time_limit > 0
-    ):
+    number = isinstance(time_limit, (int, float, np.number)) and not isinstance(time_limit, bool)
+    if time_limit is not None and not (number and time_limit > 0):
         raise ValueError(f"time_limit={time_limit!r} must be None or seconds > 0.")
 
 
@@ -233,20 +232,13 @@ def _notes(
     records: list[folds.Record], chosen: list[Candidate], table: pd.DataFrame, read: Columns, device: str | None
 ) -> list[str]:
     """What the figures need to be read right, and each distinct warning once."""
-    notes = []
-    scored = table.index[table["log_p"].notna()]
-    if len(scored):
-        measure = "counting for discrete columns, length for continuous ones" if len({*read.continuous.tolist()}) > 1 else (
-            "length: a density" if read.continuous.all() else "counting: a probability")  # fmt: skip
-        notes.append(f"log p(x): mean nats a held-out row, in units of the data ({measure}).")
-    by_kind = {
-        kind: [str(label) for label in scored if table.loc[label, "likelihood"] == kind] for kind in table["likelihood"] if kind
-    }
-    if len(by_kind) > 1:
-        said = "; ".join(f"{kind}: {', '.join(labels)}" for kind, labels in by_kind.items())
+    likelihood = table.loc[table["log_p"].notna(), "likelihood"]
+    notes = [f"log p(x): mean nats a held-out row, {_measure(read)}."] if len(likelihood) else []
+    if likelihood.nunique() > 1:
+        said = "; ".join(f"{kind}: {', '.join(map(str, of.index))}" for kind, of in likelihood.groupby(likelihood, sort=False))
         notes.append(f"log p(x) of unlike kinds do not compare as they stand ({said}).")
     for candidate in chosen:
-        if candidate.transformed and candidate.label in scored:
+        if candidate.transformed and candidate.label in likelihood.index:
             notes.append(f"{candidate.label}: log p(x) is in the units of its last step, not of the data: it does not compare.")
         if candidate.own_columns:
             notes.append(f"{candidate.label}: reads columns by its own column_kinds; its log p(x) may not compare.")
@@ -257,6 +249,15 @@ def _notes(
         for remark in record.remarks:
             remarks.setdefault(remark, []).append(record.label)
     return notes + [f"{', '.join(labels)}: {remark}" for remark, labels in remarks.items()]
+
+
+def _measure(read: Columns) -> str:
+    """What log p(x) is a density with respect to."""
+    if read.continuous.all():
+        return "a density in units of the data"
+    if not read.continuous.any():
+        return "a probability, as all columns are discrete"
+    return "a probability in the discrete columns and a density, in units of the data, in the continuous ones"
 
 
 def _has_device(candidate: Candidate) -> bool:

@@ -114,10 +114,10 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path, dtype_backend="numpy_nullable")
     except ImportError:
         try:
-            import polars
+            import polars as pl
         except ImportError:
             raise ImportError(f"{path} is a parquet file, which needs a reader: pip install pyarrow.") from None
-        return as_table(polars.read_parquet(path), "compare")[0]
+        return as_table(pl.read_parquet(path), "compare")[0]
 
 
 def from_frame(frame: pd.DataFrame, target: str | None, split_column: str | None = None, drop: Iterable[str] = (),

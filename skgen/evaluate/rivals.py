@@ -216,10 +216,9 @@ def _k_nearest_neighbors(columns: Columns, seed: int, n_jobs: int | None, rows: 
 
 def _mlp(columns: Columns, seed: int, n_jobs: int | None, rows: int, n_classes: int) -> Rival:
     early = rows > _MANY_ROWS
-    model = MLPClassifier(
-        (100,), learning_rate_init=0.001 if early else 0.01, max_iter=300, early_stopping=early, random_state=seed
-    )
-    return Rival(columns, _prepared(columns, model), _grid(alpha=[0.001, 0.1, 1.0]), n_jobs=n_jobs, random_state=seed)
+    rate = 0.001 if early else 0.01
+    model = MLPClassifier((100,), learning_rate_init=rate, max_iter=300, early_stopping=early, random_state=seed)
+    return Rival(columns, _prepared(columns, model), _grid(alpha=[0.01, 1.0]), n_jobs=n_jobs, random_state=seed)
 
 
 #: Names that ``compare`` takes beside those of registered models.

@@ -1,0 +1,187 @@
+"""The command ``skgen``: models, compare, check.
+
+Heavy imports wait until a subcommand needs them. Bad usage, bad files and bad names exit 2 with one line on stderr;
+Ctrl-C exits 130; a reader that goes away, as ``head`` does, is no error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import skgen
+
+__all__ = ["main"]
+
+_INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors on one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {_line(message)} ({self.prog} --help)\n")
+
+
+def _line(text: Any) -> str:
+    return " ".join(str(text).split())
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    try:
+        shape = tuple(int(part) for part in text.lower().replace("x", ",").split(","))
+    except ValueError:
+        shape = ()
+    if len(shape) not in (2, 3) or min(shape) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be height,width or height,width,channels, such as 8,8")
+    return shape
+
+
+def _kinds(text: str) -> dict[str, str] | str:
+    """``age=integer,zip=categorical``, or one kind for all."""
+    if "=" not in text:
+        return text
+    pairs = [part.partition("=") for part in _names(text)]
+    if wrong := [name for name, equals, kind in pairs if not (name and equals and kind)]:
+        raise argparse.ArgumentTypeError(f"{text!r} must be column=kind,... ({wrong[0]!r} has no kind)")
+    return {name.strip(): kind.strip() for name, _, kind in pairs}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="skgen", description="Generative models as scikit-learn estimators.")
+    parser.add_argument("--version", action="version", version=f"skgen {skgen.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
+
+    models = commands.add_parser("models", help="list the registered models", description="List the registered models.")
+    models.add_argument("--json", action="store_true", help="as JSON")
+    models.set_defaults(run=_models)
+
+    compare = commands.add_parser(
+        "compare", help="generative classifiers beside discriminative ones, in one table",
+        description="Generative classifiers beside discriminative ones, in one table: the same folds, the same reading of the "
+                    "columns. A model that fails is a row with its error.")  # fmt: skip
+    compare.add_argument("data", help="wine, breast_cancer, digits, iris, or a csv or parquet file")
+    compare.add_argument("--target", help="the column of labels (of a file)")
+    compare.add_argument("--models", type=_names, metavar="A,B", help="names; by default all that take the columns, and rivals")
+    compare.add_argument("--drop", type=_names, default=[], metavar="A,B", help="columns to leave out")
+    compare.add_argument("--split-column", metavar="NAME", help="column of train, valid, test: used instead of folds")
+    compare.add_argument("--column-kinds", type=_kinds, default="auto", metavar="A=KIND,...",
+                         help="how columns are read: continuous, integer, binary or categorical")  # fmt: skip
+    compare.add_argument("--image-shape", type=_shape, metavar="8,8", help="the columns are pixels: height,width[,channels]")
+    compare.add_argument("--folds", type=int, metavar="N", help="stratified folds (5; 3 above 20,000 rows)")
+    compare.add_argument("--seed", type=int, default=0, metavar="N", help="of folds and models (0)")
+    compare.add_argument("--time-limit", type=float, metavar="SECONDS",
+                         help="for each model: folds that would end later are not begun (a fit that has begun is not cut)")  # fmt: skip
+    compare.add_argument("--device", help="told to models that have one, such as cuda")
+    compare.add_argument("--n-jobs", type=int, metavar="N", help="told to models that have such a parameter")
+    how = compare.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="print JSON")
+    how.add_argument("--csv", action="store_true", help="print CSV; notes go to stderr")
+    compare.set_defaults(run=_compare)
+
+    check = commands.add_parser("check", help="hold a model to the contract",
+                                description="Run the conformance kit on a model; exits 1 if a check fails.")  # fmt: skip
+    check.add_argument("name", help="a name of `skgen models`, or module:Class")
+    check.add_argument("--tier", choices=("quick", "full"), default="quick", help="full takes longer")
+    check.add_argument("--only", metavar="CHECK", help="one check, by name or id")
+    check.add_argument("--seed", type=int, default=0, metavar="N")
+    check.add_argument("--json", action="store_true", help="as JSON")
+    check.set_defaults(run=_check)
+    return parser
+
+
+# ---- subcommands: each returns the exit code
+
+
+def _models(asked: argparse.Namespace) -> int:
+    """A row a model from its entry point alone: nothing is imported."""
+    from skgen.registry import entries
+
+    rows = [
+        {"name": entry.name, "family": entry.family, "distribution": entry.distribution, "version": entry.version,
+         "class": entry.class_name, "remark": entry.blocked or (f"needs: {entry.missing_extra}" if entry.missing_extra else "")}
+        for entry in entries()
+    ]  # fmt: skip
+    if asked.json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    heads = ("name", "family", "distribution", "version", "remark")
+    widths = [max([len(head), *(len(row[head]) for row in rows)]) for head in heads]
+    for row in [dict(zip(heads, heads, strict=True)), *rows]:
+        print("  ".join(f"{row[head]:{width}s}" for head, width in zip(heads, widths, strict=True)).rstrip())
+    return 0
+
+
+def _compare(asked: argparse.Namespace) -> int:
+    from skgen.evaluate.compare import compare
+    from skgen.evaluate.datasets import load
+
+    data = load(asked.data, asked.target, asked.split_column, asked.drop)
+    result = compare(
+        asked.models, data, n_folds=asked.folds, column_kinds=asked.column_kinds, image_shape=asked.image_shape,
+        time_limit=asked.time_limit, device=asked.device, n_jobs=asked.n_jobs, random_state=asked.seed,
+    )  # fmt: skip
+    if asked.json:
+        print(result.to_json())
+    elif asked.csv:
+        print(result.to_csv())
+        for note in result.notes:
+            print(note, file=sys.stderr)
+    elif sys.stdout.isatty():
+        from rich.console import Console
+
+        Console().print(result)
+    else:
+        print(result)
+    return 0
+
+
+def _check(asked: argparse.Namespace) -> int:
+    from skgen.testing.report import run
+
+    text, code = run(asked.name, asked.tier, asked.seed, asked.json, asked.only)
+    if code == 2:
+        raise ValueError(text)
+    print(text)
+    return code
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; None is those of the process.
+
+    Returns
+    -------
+    int
+        0; 1 if a check failed; 2 for bad usage, files or names; 130 if interrupted.
+    """
+    parser = _parser()
+    asked = parser.parse_args(argv)
+    if asked.command is None:
+        parser.error("say what to do: models, compare or check")
+    try:
+        code = asked.run(asked)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("skgen: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # what is still buffered goes nowhere, so that closing stdout at exit does not complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        print(f"skgen {asked.command}: error: {_line(error)}", file=sys.stderr)
+        return 2
+    return code
