@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import digamma, expit, gammaln, log_ndtr, polygamma
+from scipy.special import betaln, digamma, expit, gammaln, log_ndtr, polygamma
 
 __all__ = ["CONTINUOUS", "INTEGER", "Family", "fit_family"]
 
@@ -20,8 +20,8 @@ _TINY = 1e-9  # least variance, in units of the column's own
 
 
 def _moments(x: np.ndarray, W: np.ndarray, shrinkage: float) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted mean and variance a class; ``shrinkage`` pseudo-rows carry the variance of all rows (and, for a class
-    without rows, their mean)."""
+    """Weighted mean and variance a class; ``shrinkage`` pseudo-rows carry the variance of all rows. A class without
+    rows has the mean and variance of all."""
     total = W.sum(axis=0)
     everyone = W.sum(axis=1)
     pooled = np.average(x, weights=everyone)
@@ -29,7 +29,8 @@ def _moments(x: np.ndarray, W: np.ndarray, shrinkage: float) -> tuple[np.ndarray
     safe = np.maximum(total, np.finfo(float).tiny)
     mean = np.where(total > 0, (x @ W) / safe, pooled)
     scatter = np.stack([w @ (x - m) ** 2 for w, m in zip(W.T, mean, strict=True)])
-    return mean, (scatter + shrinkage * spread) / np.maximum(total + shrinkage, np.finfo(float).tiny)
+    variance = (scatter + shrinkage * spread) / np.maximum(total + shrinkage, np.finfo(float).tiny)
+    return mean, np.where(total > 0, variance, spread)
 
 
 @dataclass
@@ -199,7 +200,11 @@ class Poisson(Family):
         inside = x >= 0
         v = np.where(inside, x, 0.0)
         r = self.rate[:, None]
-        return np.where(inside, v * np.log(r) - r - gammaln(v + 1), -np.inf)
+        plain = v * np.log(r) - r - gammaln(v + 1)
+        # for large counts Stirling's series, whose terms do not cancel: -r ((1 + t) log(1 + t) - t) - log(2 pi v) / 2 - ..., t = v / r - 1
+        big, t = np.maximum(v, 32.0), np.maximum(v - r, -0.999 * r) / r
+        series = -r * ((1 + t) * np.log1p(t) - t) - 0.5 * np.log(2 * np.pi * big) - 1 / (12 * big) + 1 / (360 * big**3)
+        return np.where(inside, np.where((v >= 32) & (np.abs(t) < 0.5), series, plain), -np.inf)
 
     def sample(self, k, n, rng):
         return rng.poisson(min(self.rate[k], 9e18), n).astype(float)
@@ -233,7 +238,8 @@ class NegativeBinomial(Family):
         inside = x >= 0
         v = np.where(inside, x, 0.0)
         m, r = self.mean[:, None], self.size[:, None]
-        pmf = gammaln(v + r) - gammaln(r) - gammaln(v + 1) - r * np.log1p(m / r) + v * (np.log(m) - np.log(m + r))
+        # Gamma(v + r) / (Gamma(r) v!) = 1 / ((v + r) B(v + 1, r)), in terms that do not cancel for large counts
+        pmf = -betaln(v + 1, r) - np.log(v + r) - r * np.log1p(m / r) - v * np.log1p(r / m)
         return np.where(inside, pmf, -np.inf)
 
     def sample(self, k, n, rng):
@@ -335,8 +341,9 @@ class SmoothedTable(Family):
         return np.where(values[at] == x, self.log_mass[:, at], other)
 
     def held_out(self, x, W):
-        at = np.searchsorted(self.values[0], x)
-        return float(np.einsum("kn,nk->", self.left_out[:, at], W))
+        at, K = np.searchsorted(self.values[0], x), W.shape[1]
+        # centre, width and m were chosen on all rows, each m_k on those of its class
+        return float(np.einsum("kn,nk->", self.left_out[:, at], W)) - 3 - (K if K > 1 else 0)
 
     def sample(self, k, n, rng):
         mass = np.exp(self.log_mass[k])
@@ -387,6 +394,7 @@ def fit_family(name: str, integer: bool, x: np.ndarray, W: np.ndarray, shrinkage
     seen = ~np.isnan(x)
     if not seen.all():
         x, W = x[seen], W[seen]
-    if not len(x):  # nothing observed: the standard member
-        x, W = np.zeros(1), np.ones((1, W.shape[1]))
-    return (INTEGER if integer else CONTINUOUS)[name].fit(x, W, shrinkage, alpha)
+    family = (INTEGER if integer else CONTINUOUS)[name]
+    if not len(x):  # nothing observed: about unit spread
+        x, W = np.array([0.0, 2.0] if integer else [0.5, 2.0] if family.positive else [-1.0, 1.0]), np.ones((2, W.shape[1]))
+    return family.fit(x, W, shrinkage, alpha)

@@ -47,6 +47,7 @@ class NormalBlock:
         mean = np.where(mass > 0, first / safe, pooled)
         scatter = np.maximum(second - mass * mean**2, 0.0)
         variance = (scatter + shrinkage * spread) / np.maximum(mass + shrinkage, np.finfo(float).tiny)
+        variance = np.where(mass > 0, variance, np.where(mass.sum(axis=0) > 0, spread, 1.0))  # nothing observed: as all rows
         return cls(columns, mean, np.maximum(variance, _TINY))
 
     def add_log_prob(self, X: np.ndarray, out: np.ndarray) -> None:
@@ -97,8 +98,11 @@ class TableBlock:
             for begin in range(0, len(X), _CHUNK):
                 x = X[begin : begin + _CHUNK, columns]
                 w = weights[begin : begin + _CHUNK].T
-                counts[:, 1::2] += w @ (x == 1)
-                counts[:, 0::2] += w @ (x == 0)
+                seen = ~np.isnan(x)
+                complete = bool(seen.all())
+                one = w @ (x if complete else np.where(seen, x, 0.0))
+                counts[:, 1::2] += one
+                counts[:, 0::2] += np.maximum((w.sum(axis=1)[:, None] if complete else w @ seen.astype(float)) - one, 0.0)
         else:
             for j, n, begin in zip(columns, levels, np.cumsum(levels) - levels, strict=True):
                 seen = ~np.isnan(X[:, j])
