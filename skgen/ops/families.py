@@ -201,7 +201,8 @@ class Poisson(Family):
         v = np.where(inside, x, 0.0)
         r = self.rate[:, None]
         plain = v * np.log(r) - r - gammaln(v + 1)
-        # for large counts Stirling's series, whose terms do not cancel: -r ((1 + t) log(1 + t) - t) - log(2 pi v) / 2 - ..., t = v / r - 1
+        # for large counts Stirling's series, whose terms do not cancel; with t = v / r - 1:
+        # -r ((1 + t) log(1 + t) - t) - log(2 pi v) / 2 - 1 / 12 v + ...
         big, t = np.maximum(v, 32.0), np.maximum(v - r, -0.999 * r) / r
         series = -r * ((1 + t) * np.log1p(t) - t) - 0.5 * np.log(2 * np.pi * big) - 1 / (12 * big) + 1 / (360 * big**3)
         return np.where(inside, np.where((v >= 32) & (np.abs(t) < 0.5), series, plain), -np.inf)
