@@ -74,7 +74,7 @@ class ChowLiuTree(GenerativeModel):
     >>> model.parents_[2]
     0
     >>> model.score_samples(np.array([[True, np.nan, True]])).round(1)
-    array([-0.8])
+    array([-0.9])
     """
 
     alpha: Annotated[float, Interval(0)] = 1.0
