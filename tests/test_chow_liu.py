@@ -237,6 +237,13 @@ def test_weights_of_a_table_to_be_binned():
     np.testing.assert_allclose(weighted, repeated, rtol=1e-7)
 
 
+def test_bins_hold_equal_weight():
+    x = np.random.default_rng(0).normal(size=(2000, 1))
+    weight = np.where(x[:, 0] > 1, 9.0, 1.0)
+    shares = ChowLiuTree(n_bins=5, alpha=0.0).fit(x, sample_weight=weight).tables_[0]
+    np.testing.assert_allclose(shares, 0.2, atol=0.01)
+
+
 def test_one_column_is_naive_bayes():
     X = table(coupled(50, (3,)), (3,))
     np.testing.assert_allclose(ChowLiuTree().fit(X).score_samples(X), NaiveBayes().fit(X).score_samples(X))
