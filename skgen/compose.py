@@ -125,14 +125,24 @@ def _reseeded(estimator: Any, seed: int) -> Any:
     return new.set_params(random_state=seed)
 
 
-def _shell(model: GenerativeModel, columns: Columns, X: np.ndarray, weight: np.ndarray) -> tuple[GenerativeModel, np.ndarray]:
-    """A clone of ``model`` that knows its columns, not yet fitted, and the coded rows X as it takes them."""
+def _learn(
+    model: GenerativeModel, columns: Columns, X: np.ndarray, weights: np.ndarray, rng: np.random.Generator
+) -> GenerativeModel:
+    """A clone of ``model`` fitted to coded rows X with weights (n, K)."""
     model.as_component(columns, "density")  # refuses what only the outer model may set
     shell = clone(model)
     shell.n_features_in_ = len(columns)
     if all(isinstance(name, str) for name in columns.names):
         shell.feature_names_in_ = np.array(columns.names, dtype=object)
-    return shell, shell._prepare(columns, X, weight)
+    Z, copies = shell._prepare(columns, X, weights.sum(axis=1))
+    shell._fitted._fit_classes(Z, np.tile(weights / copies, (copies, 1)), rng)
+    return shell
+
+
+def _learn_more(shell: GenerativeModel, X: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> None:
+    """One improving step of what :func:`_learn` returned."""
+    Z, copies = shell._coding.rows_to_fit(X)
+    shell._fitted._update_classes(Z, np.tile(weights / copies, (copies, 1)), rng)
 
 
 # ---- Bayes' rule
@@ -247,7 +257,7 @@ class GenerativeClassifier(GenerativeModel):
     def _update_classes(self, X: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> None:
         for shell, w, stream in zip(self._shells, weights.T, rng.spawn(len(self._shells)), strict=True):
             keep = w > 0
-            shell._fitted._update_classes(shell._coding.encode(X[keep])[0], w[keep, None], stream)
+            _learn_more(shell, X[keep], w[keep, None], stream)
 
     def _update(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
         self._update_classes(X, weight[:, None], rng)
@@ -277,13 +287,11 @@ def _fit_class(
 ) -> GenerativeModel:
     """The fitted density of one class, whose label is named in what goes wrong."""
     try:
-        shell, Z = _shell(model, columns, X, weight)
-        shell._fitted._fit_classes(Z, weight[:, None], rng)
+        return _learn(model, columns, X, weight[:, None], rng)
     except ValueError as error:
         if label is None:
             raise
         raise ValueError(f"Class {label!r} ({len(X)} rows): {error}") from error
-    return shell
 
 
 # ---- a change of variables
@@ -480,8 +488,7 @@ class TransformedDensity(GenerativeModel):
         names = self.columns_.names if all(isinstance(step, _COLUMNWISE) for step in self._steps) else list(range(d))
         container, continuous = Container("array", dtype=np.dtype(float)), ["continuous"] * d
         columns = Columns(names, continuous, [None] * d, np.arange(d), container, [container.dtype] * d).measure(at, weight)
-        self._shell, Z = _shell(_as_model(self.density), columns, columns.encode(at)[0], weight)
-        self._shell._fitted._fit_classes(Z, weights, rng)
+        self._shell = _learn(_as_model(self.density), columns, columns.encode(at)[0], weights, rng)
 
     def _forward(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """T(x) coded as the inner model takes it, and log |det| of the whole way from X; -inf where T is not defined."""
@@ -505,7 +512,7 @@ class TransformedDensity(GenerativeModel):
 
     def _update_classes(self, X: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> None:
         coded, _ = self._forward(X)
-        self._shell._fitted._update_classes(self._shell._coding.encode(coded)[0], weights, rng)
+        _learn_more(self._shell, coded, weights, rng)
 
     def _update(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
         self._update_classes(X, weight[:, None], rng)

@@ -25,8 +25,9 @@ from skgen.tables import Columns
 
 __all__ = ["N_OFFSETS", "Coding"]
 
-#: Offsets at which a dequantised row is scored; a fit sees each row at one of them, chosen by the row itself.
+#: Offsets at which a dequantised row is scored.
 N_OFFSETS = 8
+_DISTINCT = 1024  # with so many distinct rows a fit sees each at one offset, chosen by the row itself; with fewer, at all
 
 
 @dataclass
@@ -227,7 +228,7 @@ class Coding:
             kinds.append("categorical" if j in self.bins else "continuous" if self.dequantised[j] else source.kinds[j])
             levels.append(self._interval_names(j) if j in self.bins else None if self.dequantised[j] else source.levels[j])
         view = Columns(names, kinds, levels, source.group[parent], source.container, [None] * len(names))
-        self.parent = np.array(parent)
+        self.parent = view.parent = np.array(parent)
         view.loc, view.scale = source.loc[parent], source.scale[parent]
         view.low, view.high = source.low[parent], source.high[parent]
         if self.dequantised.any():
@@ -275,10 +276,23 @@ class Coding:
                 pieces.append(x)
         return np.column_stack(pieces), gain
 
+    def rows_to_fit(self, X: np.ndarray) -> tuple[np.ndarray, int]:
+        """Rows as the model learns from them, and how often each row of X is among them, to divide its weight by.
+
+        A few values would each come with one offset only, and their mean would be off: then a row is seen at all.
+        """
+        if self.offset is None or len(np.unique(self._scatter(X))) >= _DISTINCT:
+            return self.encode(X)[0], 1
+        return np.concatenate([self.encode(X, m)[0] for m in range(N_OFFSETS)]), N_OFFSETS
+
     def _own_offset(self, X: np.ndarray) -> np.ndarray:
+        return (N_OFFSETS * self._scatter(X)).astype(int) % N_OFFSETS
+
+    def _scatter(self, X: np.ndarray) -> np.ndarray:
+        """A number in [0, 1) for each row, the same wherever the row stands."""
         cells = np.nan_to_num(X[:, self.dequantised])
         mixed = cells * np.sqrt(np.arange(2, 2 + cells.shape[1]))  # irrational multiples: their fractional parts scatter
-        return (N_OFFSETS * (mixed.sum(axis=1) * 0.6180339887498949 % 1.0)).astype(int) % N_OFFSETS
+        return mixed.sum(axis=1) * 0.6180339887498949 % 1.0
 
     @staticmethod
     def _to_bits(code: np.ndarray, b: int) -> list[np.ndarray]:
