@@ -276,10 +276,8 @@ class Network:
         shape = [self.levels[i] for i in clique]
         if not keep and list(merged) in ([], [clique[:1]]) and len(clique) > 1:
             common = np.broadcast_to(common, shape).reshape(shape[0], -1)
-            if not merged:
-                message = np.repeat(common.sum(axis=0)[:, None], n, axis=1)
-            else:  # a leaf: one matrix product
-                message = common.T @ merged[clique[:1]]
+            # a leaf: one matrix product
+            message = common.T @ merged.get(clique[:1], np.ones((shape[0], n)))
             return log_p, None, message.reshape([*shape[1:], n])
         product = common[..., None]
         for count, scope in enumerate(sorted(merged, key=len), start=1):
@@ -362,12 +360,27 @@ class Network:
         return counts, total
 
     def observed_counts(self, X: np.ndarray, weight: np.ndarray) -> list[np.ndarray]:
-        """The same from complete rows, by counting."""
+        """The same by counting, for each table the rows that observe the column and its parents."""
         out = []
         for i, table in enumerate(self.tables):
-            place = self._code(X, [*self.parents[i], i])
-            out.append(np.bincount(place, weight, table.size).reshape(table.shape))
+            family = [*self.parents[i], i]
+            seen = ~np.isnan(X[:, family].sum(axis=1))
+            x, w = (X, weight) if seen.all() else (X[seen], weight[seen])
+            out.append(np.bincount(self._code(x, family), w, table.size).reshape(table.shape))
         return out
+
+    def refit(self, counts: Sequence[np.ndarray], alpha: float) -> Network:
+        """The likeliest tables given expected counts and ``alpha`` pseudo-counts a cell; a row without counts is even."""
+        tables = []
+        for table in counts:
+            c = table + alpha
+            total = c.sum(axis=-1, keepdims=True)
+            tables.append(np.where(total > 0, c / np.where(total > 0, total, 1.0), 1 / c.shape[-1]))
+        return self.with_tables(tables)
+
+    def log_prior(self, alpha: float) -> float:
+        """What ``alpha`` pseudo-counts a cell add to the log-likelihood: alpha sum log p."""
+        return alpha * float(self._flat.sum()) if alpha else 0.0
 
     # ---- draws
 
