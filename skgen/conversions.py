@@ -41,17 +41,26 @@ class Bins:
 
     @classmethod
     def from_values(cls, x: np.ndarray, weight: np.ndarray, n_bins: int, integer: bool) -> Bins:
-        """Edges at the quantiles of ``x``, equal ones merged. For integers an edge is the first integer of its bin."""
+        """Edges at the quantiles of ``x``. For integers an edge is the first integer of its bin.
+
+        A value that more than one row in ``n_bins`` has is a bin of its own, and the quantiles are those of the rest:
+        there may be a few bins more than asked for.
+        """
         values, where = np.unique(x, return_inverse=True)
         mass = np.bincount(where, weight)
+        heavy = mass > mass.sum() / n_bins
         if integer and len(values) <= n_bins:
             # every value its own bin; a gap goes to the value that ends it, but for the last, where the tail starts
-            edges = np.append(values[:-2] + 1, values[-1:]) if len(values) > 1 else values + 1
+            cuts = np.append(values[:-2] + 1, values[-1:])
         else:
-            share = np.cumsum(mass) - mass / 2  # of a value: a row of weight 2 is the row twice
-            wanted = np.arange(1, n_bins) / n_bins * mass.sum()
-            edges = np.unique(values[np.searchsorted(share, wanted).clip(max=len(values) - 1)])
-            edges = edges[edges > values[0]] if len(values) > 1 else values
+            left, rest = max(n_bins - int(heavy.sum()), 1), np.where(heavy, 0.0, mass)
+            share = np.cumsum(rest) - rest / 2  # of a value: a row of weight 2 is the row twice
+            cuts = values[np.searchsorted(share, np.arange(1, left) / left * rest.sum()).clip(max=len(values) - 1)]
+        following = np.append(values[1:], values[-1] + 1)[heavy]
+        if integer:  # the bin after a heavy value begins with the next integer, not with the next value seen
+            cuts, following = np.setdiff1d(cuts, following), values[heavy] + 1
+        edges = np.unique(np.concatenate([cuts, values[heavy], following]))
+        edges = edges[(edges > values[0]) & (edges <= values[-1])]
         if not len(edges):
             edges = values[-1:]
         below, above = x < edges[0], x >= edges[-1]

@@ -244,6 +244,19 @@ def test_bins_hold_equal_weight():
     np.testing.assert_allclose(shares, 0.2, atol=0.01)
 
 
+@pytest.mark.parametrize("n_bins", [4, 30])
+def test_a_value_that_many_rows_have_is_a_bin_of_its_own(n_bins):
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random(2000) < 0.6, 0, rng.integers(100, 600, 2000))
+    x = pd.DataFrame({"gain": np.where(rng.random(2000) < 0.3, 40, x)})
+    model = ChowLiuTree(n_bins=n_bins).fit(x)
+    p = np.exp(model.score_samples(pd.DataFrame({"gain": np.arange(-200, 5000)})))
+    assert p.sum() == pytest.approx(1, abs=1e-3)
+    assert p[200] == pytest.approx((x["gain"] == 0).mean(), abs=0.02)
+    assert p[240] == pytest.approx((x["gain"] == 40).mean(), abs=0.02)
+    assert {"0 and below", "40"} <= set(model.tables_["gain"].columns)
+
+
 def test_one_column_is_naive_bayes():
     X = table(coupled(50, (3,)), (3,))
     np.testing.assert_allclose(ChowLiuTree().fit(X).score_samples(X), NaiveBayes().fit(X).score_samples(X))
