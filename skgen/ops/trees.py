@@ -148,9 +148,8 @@ class Tree:
             belief = product.pop(i) * within if i in product else within.astype(float)
             message = self.tables[i] @ belief
             top = message.max(axis=0)
-            with np.errstate(divide="ignore"):
-                log_p += np.log(top)
             scale = np.maximum(top, _TINY)
+            log_p += np.where(top > 0, np.log(scale), -np.inf)
             message /= scale
             if keep:
                 inside[i], up[i] = belief / scale, message
