@@ -40,7 +40,8 @@ class Container:
             return frame
         import narwhals as nw
 
-        as_lists = {name: frame.iloc[:, j].astype(object).tolist() for j, name in enumerate(self.columns)}
+        cells = [frame.iloc[:, j].astype(object) for j in range(len(self.columns))]
+        as_lists = {name: column.where(column.notna(), None).tolist() for name, column in zip(self.columns, cells, strict=True)}
         return nw.from_dict(as_lists, schema=self.schema, backend=self.backend).to_native()
 
 

@@ -132,6 +132,21 @@ class Columns:
     def __len__(self) -> int:
         return len(self.names)
 
+    def subset(self, positions: Any) -> Columns:
+        """These columns alone, as read."""
+        at = [int(j) for j in positions]
+        some = Columns(
+            [self.names[j] for j in at],
+            [self.kinds[j] for j in at],
+            [self.levels[j] for j in at],
+            self.group[at],
+            self.container,
+            [self.dtypes[j] for j in at],
+        )
+        for name in ("loc", "scale", "low", "high"):
+            setattr(some, name, getattr(self, name)[at])
+        return some
+
     def __repr__(self) -> str:
         def seen(j: int) -> str:
             levels = self.levels[j]
@@ -297,6 +312,8 @@ class Columns:
         if not mask.any():
             return 0.0
         log_scale = np.log(self.scale[mask])
+        if not np.isnan(X.sum()):  # one pass, and no cell is missing
+            return -float(log_scale.sum())
         seen = ~np.isnan(X if mask.all() else X[:, mask])
         return -float(log_scale.sum()) if seen.all() else -(seen @ log_scale)
 
@@ -323,16 +340,18 @@ class Columns:
             return pd.Series(values).to_numpy() if isinstance(dtype, np.dtype) else values
         x = np.round(x) if self.kinds[j] == "integer" else x * self.scale[j] + self.loc[j]
         if getattr(dtype, "kind", "f") in "mM" or isinstance(dtype, pd.DatetimeTZDtype):
-            nanoseconds = np.round(np.clip(x, -9.2e9, 9.2e9) * 1e9).astype(np.int64)
+            missing = np.isnan(x)
+            unit = dtype.unit if isinstance(dtype, pd.DatetimeTZDtype) else np.datetime_data(dtype)[0]
+            ticks = np.clip(np.where(missing, 0.0, x), -9.2e9, 9.2e9) * {"s": 1e0, "ms": 1e3, "us": 1e6, "ns": 1e9}[unit]
+            ticks = np.where(missing, pd.NaT.value, np.round(ticks).astype(np.int64))  # a coarser unit would round down
             if getattr(dtype, "kind", "M") == "m":
-                return pd.to_timedelta(nanoseconds, unit="ns")
-            stamps = pd.to_datetime(nanoseconds, unit="ns")
+                return pd.to_timedelta(ticks.view(f"m8[{unit}]"))
+            stamps = pd.to_datetime(ticks.view(f"M8[{unit}]"))
             return stamps.tz_localize("UTC").tz_convert(dtype.tz) if isinstance(dtype, pd.DatetimeTZDtype) else stamps
         if pd.api.types.is_integer_dtype(dtype) and not np.isnan(x).any():
             limits = np.iinfo(getattr(dtype, "numpy_dtype", dtype))
-            return np.clip(x, float(limits.min), np.nextafter(float(limits.max), 0)).astype(
-                np.int64 if limits.min < 0 else np.uint64
-            )
+            top = float(limits.max) if limits.bits < 64 else np.nextafter(float(limits.max), 0)  # the next float overflows
+            return np.clip(x, float(limits.min), top).astype(np.int64 if limits.min < 0 else np.uint64)
         return x
 
 
@@ -570,9 +589,10 @@ def _warn(found: Columns, table: Any, asked: set) -> None:
             continue
         seen = x[~np.isnan(x)]
         values = np.unique(seen)
-        if j not in asked and len(seen) < len(x) and isinstance(table, pd.DataFrame) and np.all(values == np.floor(values)):
+        floats = isinstance(table, pd.DataFrame) and table.dtypes.iloc[j].kind == "f"  # and no date
+        if j not in asked and floats and 0 < len(seen) < len(x) and np.all(values == np.floor(values)):
             whole.append(found.names[j])
-        elif len(values) <= _FEW and len(seen) >= 10 * len(values):
+        elif 0 < len(values) <= _FEW and len(seen) >= 10 * len(values):
             repeated.append(found.names[j])
 
     def some(names: list) -> str:
