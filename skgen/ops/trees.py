@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -75,7 +75,6 @@ class Tree:
     parents: np.ndarray
     order: np.ndarray
     tables: list[np.ndarray]
-    _linear: tuple[float, np.ndarray, np.ndarray] | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         with np.errstate(divide="ignore"):
