@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import functools
-import importlib.util
+import importlib
 import os
 import re
 from collections.abc import Iterable
@@ -68,7 +68,7 @@ class Entry:
     @property
     def missing_extra(self) -> str:
         """The command that installs what the model needs and is not there; empty if nothing is missing."""
-        absent = [extra for extra in self.extras if importlib.util.find_spec(extra) is None]
+        absent = [extra for extra in self.extras if not all(map(_installed, _needed(self.distribution, extra)))]
         return f'pip install "{self.distribution}[{",".join(absent)}]"' if absent else ""
 
     def load(self) -> type:
@@ -102,6 +102,28 @@ class Entry:
         return found
 
 
+def _needed(distribution: str, extra: str) -> list[str]:
+    """The distributions that an extra stands for; none if its distribution is not installed, as for a made-up entry."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    try:
+        lines = requires(distribution) or []
+    except PackageNotFoundError:
+        return []
+    mine = re.compile(rf"""extra\s*==\s*['"]{re.escape(extra)}['"]""")
+    return [re.match(r"[\w.-]+", line)[0] for line in lines if mine.search(line)]
+
+
+def _installed(distribution: str) -> bool:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        version(distribution)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
 def _normal(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
@@ -121,7 +143,11 @@ def scan(points: Iterable[EntryPoint], environ: dict[str, str] | os._Environ = o
         elif not re.fullmatch(r"[a-z][a-z0-9_]*", point.name):
             blocked = "its name must be lower case letters, digits and underscores"
         version = point.dist.version if point.dist else ""
-        found.append(Entry(point.name, f"{point.module}:{point.attr}", distribution, version, tuple(point.extras), blocked, hidden))
+        target, _, extras = point.value.replace(" ", "").partition("[")
+        extras = tuple(filter(None, extras.rstrip("]").split(",")))
+        if not re.fullmatch(r"[\w.]+:[\w.]+", target):
+            blocked = blocked or f"its entry point {point.value!r} is not module:Class"
+        found.append(Entry(point.name, target, distribution, version, extras, blocked, hidden))
     ours = {entry.name for entry in found if entry.distribution == _BUILT_IN}
     shadows = [e for e in found if e.name in ours and e.distribution != _BUILT_IN and not e.blocked]
     for entry in shadows:
