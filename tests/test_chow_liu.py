@@ -156,10 +156,24 @@ def test_no_tree_is_likelier_on_the_training_rows():
     assert best == pytest.approx(max(likelihoods))
 
 
-def test_root_changes_nothing_for_binary_columns():
-    X = (coupled(300, (2,) * 5) > 0) * 1.0
-    reverse = X[:, ::-1]  # another root
-    np.testing.assert_allclose(density(X, (2,) * 5)._log_prob(X), density(reverse, (2,) * 5)._log_prob(reverse), rtol=1e-12)
+@pytest.mark.parametrize("levels", [LEVELS, (2,) * 5])
+def test_the_order_of_columns_changes_nothing(levels):
+    X = coupled(300, levels)
+    turned = density(X[:, ::-1], levels[::-1])
+    np.testing.assert_allclose(density(X, levels)._log_prob(X), turned._log_prob(X[:, ::-1]), rtol=1e-10)
+
+
+def test_another_root_changes_nothing_for_binary_columns():
+    X = coupled(300, (2,) * 5)
+    counts = PairCounts(X, np.ones(300), np.full(5, 2))
+    log_p = []
+    for root in range(5):
+        parents, order = maximum_spanning_tree(counts.mutual_information(1.0), root)
+        part = density(X, (2,) * 5)
+        own = [counts.table(max(above, 0), i) for i, above in enumerate(parents)]
+        own[root] = counts.table(root, root).diagonal()[None]
+        log_p.append(Tree(parents, order, part._smooth(own, root, 2)).log_prob(X))
+    np.testing.assert_allclose(log_p, np.broadcast_to(log_p[0], (5, 300)), rtol=1e-12)
 
 
 # ---- the numbers
@@ -342,7 +356,7 @@ def test_em_on_missing_cells_never_falls(alpha):
         root_pseudo = part._tree.tables[part._tree.order[1]].shape[1]
         prior = 0.0
         if alpha:
-            pseudo = [alpha * (root_pseudo if i == 0 else 1) for i in range(4)]
+            pseudo = [alpha * (root_pseudo if i == part._tree.order[0] else 1) for i in range(4)]
             prior = sum(a * t.sum() for a, t in zip(pseudo, part._tree.log_tables, strict=True))
         values.append(observed_log_likelihood(part, X) + prior)
     assert (np.diff(values) > -1e-9).all()

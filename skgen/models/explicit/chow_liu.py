@@ -20,16 +20,16 @@ _MOST_CELLS = 25_000_000  # of one pairwise table: 200 MB
 class ChowLiuTree(GenerativeModel):
     r"""A tree over the columns, p(x) = p(x_root) prod_i p(x_i | x_parent(i)), the likeliest of all trees.
 
-    The tree is the spanning tree with the greatest sum of mutual informations (Chow & Liu 1968), found once a class
-    (a tree-augmented class density; Friedman et al. 1997). It is the Bayesian network in which no column has two parents.
+    It is the spanning tree with the greatest sum of mutual informations (Chow & Liu 1968), one for each class: a Bayesian
+    network in which no column has two parents.
     Continuous and integer columns are cut into bins at their quantiles, exactly: log p stays that of the data.
 
     Parameters
     ----------
     alpha : float, default=1.0
-        Pseudo-counts in each cell of each pairwise table, N + alpha K_i K_j rows in all: mutual information,
-        conditionals and the root's margin come from that table (the root's from the table with its first neighbour).
-        0 is maximum likelihood.
+        Pseudo-counts in each cell of each pairwise table, N + alpha K_i K_j rows in all. Mutual information and
+        conditionals come from that table, the root's margin from its table with the neighbour it tells most about. 0 is
+        maximum likelihood.
     n_bins : int or None
         Bins a continuous or integer column; None is the cube root of the number of rows a class, between 2 and 16.
     max_iter : int, default=100
@@ -40,7 +40,8 @@ class ChowLiuTree(GenerativeModel):
     Attributes
     ----------
     parents_ : dict
-        {column: its parent, None for the root}. The root is the first column; its choice changes nothing.
+        {column: its parent, None for the root}. The root has the greatest sum of mutual informations with the others;
+        with equally many levels in all columns, another root would change no probability.
     graph_ : dict
         {column: [parents]}, as a Bayesian network is given.
     tables_ : dict of DataFrame
@@ -71,8 +72,8 @@ class ChowLiuTree(GenerativeModel):
     >>> a = rng.random(500) < 0.5
     >>> X = np.column_stack([a, rng.random(500) < 0.5, a ^ (rng.random(500) < 0.1)])  # the third copies the first
     >>> model = ChowLiuTree().fit(X)
-    >>> model.parents_[2]
-    0
+    >>> model.parents_
+    {0: 2, 1: 2, 2: None}
     >>> model.score_samples(np.array([[True, np.nan, True]])).round(1)
     array([-0.9])
     """
@@ -92,11 +93,14 @@ class ChowLiuTree(GenerativeModel):
         counts = PairCounts(X, weight, levels)
         # the spanning tree of the mutual informations is the likeliest tree (Chow & Liu 1968, section III)
         # equal edges (a column and its copy) must be seen as equal in spite of rounding: which one is taken is a rule then
-        parents, order = maximum_spanning_tree(counts.mutual_information(self.alpha).round(10))
+        information = counts.mutual_information(self.alpha).round(10)
+        np.fill_diagonal(information, 0.0)
+        root = int(information.sum(axis=1).round(8).argmax())
+        parents, order = maximum_spanning_tree(information, root)
         own = [counts.table(max(above, 0), i) for i, above in enumerate(parents.tolist())]
+        own[root] = np.atleast_2d(counts.table(root, root).diagonal())
         neighbour = int(levels[order[1]]) if len(order) > 1 else 1
-        own[0] = np.atleast_2d(counts.table(0, 0).diagonal())  # column 0 is the root
-        self._tree = Tree(parents, order, self._smooth(own, neighbour))
+        self._tree = Tree(parents, order, self._smooth(own, root, neighbour))
         self.n_iter_ = 1
         if not counts.complete:
             self._expectation_maximisation(X, weight, self.max_iter)
@@ -110,11 +114,11 @@ class ChowLiuTree(GenerativeModel):
             raise ValueError(f"Columns {a!r} and {b!r} have {levels[i]} and {levels[j]} levels, too many for a table of both: "
                              "merge levels or drop one of the two.")  # fmt: skip
 
-    def _smooth(self, counts: list[np.ndarray], neighbour: int) -> list[np.ndarray]:
-        """p(b | a) = (c(a, b) + alpha) / (c(a) + alpha K_b); the root's margin that of a table with ``neighbour`` columns."""
+    def _smooth(self, counts: list[np.ndarray], root: int, neighbour: int) -> list[np.ndarray]:
+        """p(b | a) = (c(a, b) + alpha) / (c(a) + alpha K_b); the root's is the margin of its table with ``neighbour`` levels."""
         tables = []
         for i, table in enumerate(counts):
-            c = table + self.alpha * (neighbour if i == 0 else 1)
+            c = table + self.alpha * (neighbour if i == root else 1)
             total = c.sum(axis=1, keepdims=True)
             tables.append(np.where(total > 0, c / np.where(total > 0, total, 1.0), 1 / c.shape[1]))
         return tables
@@ -134,7 +138,7 @@ class ChowLiuTree(GenerativeModel):
                 break
             last = now
             both = [a + b for a, b in zip(complete, expected, strict=True)]
-            tree = Tree(tree.parents, tree.order, self._smooth(both, neighbour))
+            tree = Tree(tree.parents, tree.order, self._smooth(both, int(tree.order[0]), neighbour))
             self.n_iter_ = step + 1
         self._tree = tree
 
