@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--folds", type=int, metavar="N", help="stratified folds (5; 3 above 20,000 rows)")
     compare.add_argument("--seed", type=int, default=0, metavar="N", help="of folds and models (0)")
     compare.add_argument("--time-limit", type=float, metavar="SECONDS",
-                         help="for each model: folds that would end later are not begun (a fit that has begun is not cut)")  # fmt: skip
+                         help="for each model: a fold that would end later is not begun; no fit is cut")  # fmt: skip
     compare.add_argument("--device", help="told to models that have one, such as cuda")
     compare.add_argument("--n-jobs", type=int, metavar="N", help="told to models that have such a parameter")
     how = compare.add_mutually_exclusive_group()

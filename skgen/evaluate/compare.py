@@ -276,7 +276,8 @@ def _progress(wanted: bool | None, chosen: list[Candidate], n_folds: int) -> Ite
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     shown = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
-    with Progress(*shown, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*shown, console=console, transient=console.is_terminal) as bar:
         task = bar.add_task("", total=len(chosen) * n_folds)
 
         def advance(label: str) -> Callable[[], None]:

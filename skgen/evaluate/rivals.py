@@ -23,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
@@ -84,12 +84,14 @@ class Rival(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     columns : Columns
-    estimator : classifier of the coded matrix
-    grid : dict
+    classifier : classifier of a matrix without missing cells, or of the coded one if ``native``
+    grid : dict or list of dict
+    native : bool
+        The classifier takes categories and missing cells as they are.
     final : dict, optional
         Parameters of the last fit that the search need not pay for, such as more trees.
     calibrate : bool
-        The estimator has no probabilities: choose by accuracy, then scale its decisions (Platt).
+        The classifier has no probabilities: choose by accuracy, then scale its decisions (Platt).
     max_rows : int or None
         Fit on a stratified subsample of so many rows.
     n_jobs, random_state : as in scikit-learn
@@ -101,34 +103,48 @@ class Rival(ClassifierMixin, BaseEstimator):
         What a reader of its figures must know.
     """
 
-    def __init__(self, columns: Columns, estimator: Any, grid: dict, final: dict | None = None, calibrate: bool = False,
-                 max_rows: int | None = None, n_jobs: int | None = None, random_state: int = 0):  # fmt: skip
+    def __init__(
+        self,
+        columns: Columns,
+        classifier: Any,
+        grid: Any,
+        native: bool = False,
+        final: dict | None = None,
+        calibrate: bool = False,
+        max_rows: int | None = None,
+        n_jobs: int | None = None,
+        random_state: int = 0,
+    ):
         self.columns = columns
-        self.estimator = estimator
+        self.classifier = classifier
         self.grid = grid
+        self.native = native
         self.final = final
         self.calibrate = calibrate
         self.max_rows = max_rows
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def _code(self, X: Any) -> np.ndarray:
-        return self.columns.encode(as_table(X, "compare")[0])[0]
+    def _matrix(self, X: Any) -> Any:
+        coded = self.columns.encode(as_table(X, "compare")[0])[0]
+        return coded if self.native else self.preparation_.transform(coded)
 
     def fit(self, X: Any, y: Any) -> Rival:
-        Z, y = self._code(X), np.asarray(y)
+        if not self.native:
+            self.preparation_ = preparation(self.columns).fit(self.columns.encode(as_table(X, "compare")[0])[0])
+        Z, y = self._matrix(X), np.asarray(y)
         rng = np.random.default_rng(self.random_state)
         self.notes_: list[str] = []
         self.best_params_ = self._choose(Z, y, rng)
         rows = subsample(y, self.max_rows or len(y), rng)
         if len(rows) < len(y):
             self.notes_.append(f"fitted on {len(rows):,} of {len(y):,} training rows, a stratified subsample")
-        chosen = clone(self.estimator).set_params(**self.best_params_, **(self.final or {}))
+        chosen = clone(self.classifier).set_params(**self.best_params_, **(self.final or {}))
         self.fitted_ = self._calibrated(chosen, Z[rows], y[rows]) if self.calibrate else chosen.fit(Z[rows], y[rows])
         self.classes_ = self.fitted_.classes_
         return self
 
-    def _choose(self, Z: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> dict:
+    def _choose(self, Z: Any, y: np.ndarray, rng: np.random.Generator) -> dict:
         rows = subsample(y, TUNE_ROWS, rng)
         fewest = int(np.unique(y[rows], return_counts=True)[1].min())
         if fewest < 2:
@@ -136,11 +152,11 @@ class Rival(ClassifierMixin, BaseEstimator):
             return {}
         folds = StratifiedKFold(min(3, fewest), shuffle=True, random_state=self.random_state)
         scoring = "accuracy" if self.calibrate else _minus_log_loss
-        search = GridSearchCV(self.estimator, self.grid, scoring=scoring, cv=folds, refit=False, n_jobs=self.n_jobs,
+        search = GridSearchCV(self.classifier, self.grid, scoring=scoring, cv=folds, refit=False, n_jobs=self.n_jobs,
                               error_score="raise")  # fmt: skip
         return search.fit(Z[rows], y[rows]).best_params_
 
-    def _calibrated(self, chosen: Any, Z: np.ndarray, y: np.ndarray) -> Any:
+    def _calibrated(self, chosen: Any, Z: Any, y: np.ndarray) -> Any:
         fewest = int(np.unique(y, return_counts=True)[1].min())
         if fewest < 2:
             self.notes_.append("probabilities scaled on its own training rows: a class has one row")
@@ -149,14 +165,14 @@ class Rival(ClassifierMixin, BaseEstimator):
         return CalibratedClassifierCV(chosen, ensemble=False, cv=folds, n_jobs=self.n_jobs).fit(Z, y)
 
     def predict(self, X: Any) -> np.ndarray:
-        return self.fitted_.predict(self._code(X))
+        return self.fitted_.predict(self._matrix(X))
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        return self.fitted_.predict_proba(self._code(X))
+        return self.fitted_.predict_proba(self._matrix(X))
 
 
-def _prepared(columns: Columns, classifier: Any) -> Pipeline:
-    """The classifier behind imputation, scaling and one-hot."""
+def preparation(columns: Columns) -> ColumnTransformer:
+    """Imputation, scaling and one-hot of the coded matrix."""
     categorical = np.array([kind == "categorical" for kind in columns.kinds])
     numbers, categories = np.flatnonzero(~categorical), np.flatnonzero(categorical)
     tied = columns.group[numbers]
@@ -168,29 +184,24 @@ def _prepared(columns: Columns, classifier: Any) -> Pipeline:
         OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=_MANY_LEVELS, sparse_output=bool(wide)),
     )
     steps = [("numbers", numeric, numbers), ("categories", one_hot, categories)]
-    return Pipeline([("table", ColumnTransformer([step for step in steps if len(step[2])])), ("classifier", classifier)])
-
-
-def _grid(**choices: list) -> dict:
-    return {f"classifier__{name}": values for name, values in choices.items()}
+    return ColumnTransformer([step for step in steps if len(step[2])])
 
 
 def _logistic_regression(columns: Columns, seed: int, n_jobs: int | None, rows: int, n_classes: int) -> Rival:
-    model = _prepared(columns, LogisticRegression(max_iter=3_000))
-    return Rival(columns, model, _grid(C=[0.001, 0.01, 0.1, 1.0, 10.0, 100.0]), n_jobs=n_jobs, random_state=seed)
+    model = LogisticRegression(max_iter=3_000)
+    return Rival(columns, model, {"C": [0.001, 0.01, 0.1, 1.0, 10.0, 100.0]}, n_jobs=n_jobs, random_state=seed)
 
 
 def _rbf_svm(columns: Columns, seed: int, n_jobs: int | None, rows: int, n_classes: int) -> Rival:
-    model = _prepared(columns, SVC(cache_size=500))
-    wide = sum(2 if levels is None else len(levels) for levels in columns.levels)
-    gamma = [factor / wide for factor in (0.1, 0.3, 1.0, 3.0)]
-    return Rival(columns, model, _grid(C=[0.3, 1.0, 3.0, 10.0], gamma=gamma), calibrate=True, max_rows=SVM_ROWS,
+    # the mean squared distance of two rows grows by two a standardised number and by up to two a category
+    gamma = [factor / len(columns) for factor in (0.1, 0.3, 1.0, 3.0)]
+    return Rival(columns, SVC(cache_size=500), {"C": [1.0, 10.0], "gamma": gamma}, calibrate=True, max_rows=SVM_ROWS,
                  n_jobs=n_jobs, random_state=seed)  # fmt: skip
 
 
 def _random_forest(columns: Columns, seed: int, n_jobs: int | None, rows: int, n_classes: int) -> Rival:
-    model = _prepared(columns, RandomForestClassifier(50, random_state=seed, n_jobs=n_jobs))
-    return Rival(columns, model, _grid(min_samples_leaf=[1, 5]), final={"classifier__n_estimators": 200}, random_state=seed)
+    model = RandomForestClassifier(50, random_state=seed, n_jobs=n_jobs)
+    return Rival(columns, model, {"min_samples_leaf": [1, 5]}, final={"n_estimators": 200}, random_state=seed)
 
 
 def _hist_gradient_boosting(columns: Columns, seed: int, n_jobs: int | None, rows: int, n_classes: int) -> Rival:
@@ -199,26 +210,25 @@ def _hist_gradient_boosting(columns: Columns, seed: int, n_jobs: int | None, row
     # one tree a class and round: many classes get half the rounds at twice the rate; many rows stop early
     rate, rounds = (0.1, 100) if n_classes <= 4 else (0.2, 50)
     early = rows > _MANY_ROWS
-    boosting = HistGradientBoostingClassifier(
+    model = HistGradientBoostingClassifier(
         learning_rate=rate, max_iter=5 * rounds if early else rounds, early_stopping=early,
         categorical_features=native if len(native) else None, random_state=seed)  # fmt: skip
-    # leaves and rows a leaf matter most: the default of 20 rows a leaf learns nothing from a small table
-    leaf = [5, 20] if rows <= 1_000 else [20]
-    return Rival(columns, Pipeline([("classifier", boosting)]), _grid(max_leaf_nodes=[4, 31], min_samples_leaf=leaf),
-                 n_jobs=n_jobs, random_state=seed)  # fmt: skip
+    # small trees of small leaves for a small table, from which the default of 20 rows a leaf learns little
+    grid = [{"max_leaf_nodes": [4], "min_samples_leaf": [5]}, {"max_leaf_nodes": [31], "min_samples_leaf": [20]}]
+    return Rival(columns, model, grid, native=True, n_jobs=n_jobs, random_state=seed)
 
 
 def _k_nearest_neighbors(columns: Columns, seed: int, n_jobs: int | None, rows: int, n_classes: int) -> Rival:
-    near = [k for k in (1, 3, 5, 10, 20, 40) if k <= max(1, rows // 4)]
-    model = _prepared(columns, KNeighborsClassifier(n_neighbors=near[0], n_jobs=n_jobs))
-    return Rival(columns, model, _grid(n_neighbors=near, weights=["uniform", "distance"]), random_state=seed)
+    near = [k for k in (3, 5, 10, 20, 40) if k <= rows // 4] or [1]
+    model = KNeighborsClassifier(n_neighbors=near[0], n_jobs=n_jobs)
+    return Rival(columns, model, {"n_neighbors": near, "weights": ["uniform", "distance"]}, random_state=seed)
 
 
 def _mlp(columns: Columns, seed: int, n_jobs: int | None, rows: int, n_classes: int) -> Rival:
     early = rows > _MANY_ROWS
     rate = 0.001 if early else 0.01
     model = MLPClassifier((100,), learning_rate_init=rate, max_iter=300, early_stopping=early, random_state=seed)
-    return Rival(columns, _prepared(columns, model), _grid(alpha=[0.01, 1.0]), n_jobs=n_jobs, random_state=seed)
+    return Rival(columns, model, {"alpha": [0.01, 1.0]}, n_jobs=n_jobs, random_state=seed)
 
 
 #: Names that ``compare`` takes beside those of registered models.
