@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from skgen.ops.graphs import ancestors, elimination, topological_order
+from skgen.ops.logs import SMALLEST
 
 __all__ = ["MOST_CELLS", "Network", "Plan"]
 
@@ -22,7 +23,7 @@ _HELD = 2**21  # cells of a clique table times rows, at once
 MOST_CELLS = 2**22
 _TINY = np.finfo(float).tiny
 _PLANS = 64  # kept
-_RESCALE = 8  # messages multiplied before their product is scaled
+_RESCALE = 8  # messages multiplied as they are: each lies in [0, 1], and more may take a level out of the exponent's range
 
 
 class Plan:
@@ -262,14 +263,12 @@ class Network:
         self, clique: tuple, shared: list, terms: list, n: int, log_p: np.ndarray, keep: bool
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
         """The product over a bucket, and its sum over the first column; what was divided out goes to log p."""
+        groups: dict[tuple, list[np.ndarray]] = {}
+        for scope, term in terms:
+            groups.setdefault(scope, []).append(term)
         merged: dict[tuple, np.ndarray] = {}
-        for count, (scope, term) in enumerate(terms, start=1):
-            if scope not in merged:
-                merged[scope] = term
-                continue
-            merged[scope] = merged[scope] * term
-            if count % _RESCALE == 0:
-                log_p, merged[scope] = _rescale(merged[scope], log_p)
+        for scope, several in groups.items():
+            log_p, merged[scope] = _product(several, log_p)
         common = np.ones([1] * len(clique))
         for scope, table in shared:
             common = common * self._spread(table, scope, clique)
@@ -417,6 +416,22 @@ class Network:
                 x[:, v] = _draw(table[:, self._code(x, rest), every], rng)
             out[rows] = x
         return out
+
+
+def _product(several: list[np.ndarray], log_p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The product of messages over the same columns; many of them in logs, where opposing evidence cannot underflow."""
+    if len(several) <= _RESCALE:
+        out = several[0]
+        for term in several[1:]:
+            out = out * term
+        return log_p, out
+    with np.errstate(divide="ignore"):
+        out = np.log(several[0])
+        for term in several[1:]:
+            out += np.log(term)
+    top = out.reshape(-1, out.shape[-1]).max(axis=0)
+    top = np.where(np.isfinite(top), top, 0.0)  # all levels impossible
+    return log_p + top, np.exp(np.maximum(out - top, SMALLEST)) * (out > -np.inf)
 
 
 def _rescale(table: np.ndarray, log_p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -161,7 +161,7 @@ class BayesianNetwork(GenerativeModel):
             if node not in states or node not in nodes:
                 raise ValueError(f"Node {node!r} is not in both 'nodes' and 'states': name each node in both.")
         columns = columns_of({node: states[node] for node in nodes})
-        model = cls(graph={node: list(above) for node, above in network["parents"].items()}, **parameters)
+        model = cls(graph=dict(network["parents"]), **parameters)
         model._validate_parameters()
         model._prepare(columns, np.empty((0, len(nodes))), np.empty(0))
         part = model._fitted
