@@ -6,6 +6,8 @@ result does not depend on how many rows are asked about at a time.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -16,8 +18,9 @@ __all__ = ["DiagonalGaussians", "FullGaussians", "Moments", "has_missing", "weig
 
 CHUNK = 2048
 _LOG_2PI = np.log(2 * np.pi)
-#: Quadratic features lose digits in proportion to the precision: beyond this, rows are whitened instead.
-_STEEP = 1e5
+#: Quadratic features lose digits in proportion to precision x (1 + mean^2), some 1e-8 nats here: beyond it, rows are
+#: whitened instead.
+_STEEP = 1e7
 #: With more columns than this, features cost more than whitening.
 _WIDE = 64
 
@@ -47,23 +50,42 @@ class Moments:
 
 
 def weighted_moments(X: np.ndarray, weight: np.ndarray, diagonal: bool) -> Moments:
-    """The moments of complete rows for one component: what a closed-form fit needs."""
-    n, d = X.shape
-    mass = weight.sum()
-    mean = (weight @ X) / mass
-    scatter = np.zeros(d if diagonal else (d, d))
-    equal = bool((weight == weight[0]).all())
-    for start in range(0, n, CHUNK):
-        centred = X[start : start + CHUNK] - mean
-        w = weight[start : start + CHUNK]
-        if diagonal:
-            scatter += w @ np.square(centred, out=centred)
-        elif equal:
-            scatter += weight[0] * (centred.T @ centred)
+    """The moments of complete rows for one component: what a closed-form fit needs. Rows of weight 0 are left out."""
+    d = X.shape[1]
+    rows = np.flatnonzero(weight != 0)
+    whole = len(rows) == len(X)
+    equal = weight[rows[0]] if (weight[rows] == weight[rows[0]]).all() else None
+    # sums about a point near the mean: one pass, and no digits lost to the distance from zero
+    centre = X[rows[:CHUNK]].mean(axis=0)
+    first, second = np.zeros(d), np.zeros(d if diagonal else (d, d))
+    buffer = np.empty((min(len(rows), CHUNK), d))
+    for start in range(0, len(rows), CHUNK):
+        some = rows[start : start + CHUNK]
+        away = buffer[: len(some)]
+        if whole:
+            np.subtract(X[start : start + CHUNK], centre, out=away)
         else:
-            scatter += (centred * w[:, None]).T @ centred
+            np.take(X, some, axis=0, out=away, mode="clip")
+            away -= centre
+        w = np.full(len(some), equal) if equal is not None else weight[some]
+        first += w @ away
+        if diagonal:
+            second += w @ np.square(away)
+        elif equal is not None:
+            second += equal * (away.T @ away)  # a symmetric product costs half
+        else:
+            second += (away * w[:, None]).T @ away
+    mass = equal * len(rows) if equal is not None else weight.sum()
+    shift = first / mass
+    scatter = second - (shift * first if diagonal else np.outer(shift, first))
     mass = np.array([mass])
-    return Moments(mass, mean[None], scatter[None], mass[:, None], np.nan)
+    return Moments(mass, (centre + shift)[None], scatter[None], mass[:, None], np.nan)
+
+
+@functools.cache
+def _upper(d: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of each pair i <= j, in the order of the features."""
+    return np.triu_indices(d)
 
 
 def has_missing(X: np.ndarray) -> bool:
@@ -97,12 +119,15 @@ class _Stacked:
     """Arrays with the component axis first."""
 
     @classmethod
-    def stack(cls, several: list) -> _Stacked | None:
-        """All components of ``several`` in one, or None where their form differs."""
-        arrays = [[getattr(one, f.name) for one in several] for f in fields(cls)]
-        if any((a is None) != (column[0] is None) for column in arrays for a in column):
-            return None
-        return cls(*(None if column[0] is None else np.concatenate(column) for column in arrays))
+    def stack(cls, several: list) -> _Stacked:
+        """All components of ``several`` in one; a field that one of them lacks is left out."""
+        arrays = [[getattr(one, field.name) for one in several] for field in fields(cls)]
+        return cls(*(None if any(a is None for a in column) else np.concatenate(column) for column in arrays))
+
+    def take(self, k: slice) -> _Stacked:
+        """Some of the components."""
+        arrays = [getattr(self, field.name) for field in fields(self)]
+        return type(self)(*(None if a is None else a[k].copy() for a in arrays))
 
 
 @dataclass
@@ -146,7 +171,7 @@ class FullGaussians(_Stacked):
         d = mean.shape[1]
         P = np.broadcast_to(whiten.mT @ whiten, (len(mean), d, d))
         b = np.einsum("kij,kj->ki", P, mean)
-        i, j = np.triu_indices(d)
+        i, j = _upper(d)
         constant = -0.5 * (np.einsum("kj,kj->k", b, mean) + log_det + d * _LOG_2PI)
         return np.concatenate([P[:, i, j] * np.where(i == j, -0.5, -1.0), b, constant[:, None]], axis=1)
 
@@ -240,7 +265,7 @@ class FullGaussians(_Stacked):
             total.log_likelihood += float(w @ log_p)
         mass, first = raw[:, -1], raw[:, -1 - d : -1]
         second = np.empty((len(raw), d, d))
-        i, j = np.triu_indices(d)
+        i, j = _upper(d)
         second[:, i, j] = second[:, j, i] = raw[:, : -1 - d]
         # about the present mean m: sum r (x - m) = s - r m,  sum r (x - m)(x - m)' = S - s m' - m s' + r m m'
         m, cross = self.mean, first[:, :, None] * self.mean[:, None, :]
@@ -281,26 +306,10 @@ class FullGaussians(_Stacked):
             total.first += np.einsum("kdn,kn->kd", centred, share)
             total.second += (centred * share[:, None, :]) @ centred.mT
 
-    def sample(self, k: int, n: int, rng: np.random.Generator) -> np.ndarray:
-        """n draws of component k, (n, d)."""
-        x = rng.standard_normal((n, self.mean.shape[1])) @ np.linalg.cholesky(self.covariance[k]).T
-        x += self.mean[k]
-        return x
-
-    def sample_missing(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """A copy of rows whose NaN cells are drawn from component k given the others."""
-        one = FullGaussians(self.mean[k : k + 1], self.covariance[k : k + 1], self.whiten[k : k + 1], self.log_det[k : k + 1], None)
-        full = X.copy()
-        for pattern, rows in _patterns(~np.isnan(X)):
-            if pattern.all():
-                continue
-            hidden = ~pattern
-            B, left = one._conditional(pattern, one._marginal(pattern)[0])
-            expected = self.mean[k] + np.where(pattern, X[rows] - self.mean[k], 0.0) @ B[0].T
-            value, vector = np.linalg.eigh(left[0][np.ix_(hidden, hidden)])  # a root that rounding cannot break
-            noise = rng.standard_normal((len(rows), int(hidden.sum()))) @ (vector * np.sqrt(np.maximum(value, 0.0))).T
-            full[np.ix_(rows, hidden)] = expected[:, hidden] + noise
-        return full
+    def sample(self, component: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """One draw of each component listed, (n, d)."""
+        roots = np.linalg.cholesky(self.covariance)
+        return _draw(component, self.mean, lambda k, z: z @ roots[k].T, rng)
 
 
 @dataclass
@@ -386,13 +395,22 @@ class DiagonalGaussians(_Stacked):
         scatter = np.maximum(second - shift * first, 0.0)
         return Moments(mass, centre + shift, scatter, seen_mass, log_likelihood)
 
-    def sample(self, k: int, n: int, rng: np.random.Generator) -> np.ndarray:
-        """n draws of component k, (n, d)."""
-        x = rng.standard_normal((n, self.mean.shape[1]))
-        x *= np.sqrt(self.covariance[k])
-        x += self.mean[k]
-        return x
+    def sample(self, component: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """One draw of each component listed, (n, d)."""
+        spread = np.sqrt(self.covariance)
+        return _draw(component, self.mean, lambda k, z: z * spread[k], rng)
 
-    def sample_missing(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """A copy of rows whose NaN cells are drawn from component k; its columns are independent."""
-        return np.where(np.isnan(X), self.sample(k, len(X), rng), X)
+
+def _draw(component: np.ndarray, mean: np.ndarray, colour: Callable, rng: np.random.Generator) -> np.ndarray:
+    """Rows in the order of ``component``, made where they belong: ``colour(k, z)`` of unit normals, plus the mean."""
+    out = np.empty((len(component), mean.shape[1]))
+    for start in range(0, len(out), CHUNK):
+        here, z = component[start : start + CHUNK], out[start : start + CHUNK]
+        rng.standard_normal(out=z)
+        if len(mean) == 1:
+            z[...] = colour(0, z) + mean[0]
+            continue
+        for k in np.unique(here):
+            at = np.flatnonzero(here == k)
+            z[at] = colour(k, z[at]) + mean[k]
+    return out

@@ -32,9 +32,9 @@ def log_sum_exp(a: np.ndarray) -> np.ndarray:
     if len(a) == 1:
         return a[0].copy()
     top = a.max(axis=0)
+    lost = top == -np.inf
     top = np.where(np.isfinite(top), top, 0.0)
     terms = a - top
-    lost = terms.max(axis=0) == -np.inf
     np.maximum(terms, SMALLEST, out=terms)
     np.exp(terms, out=terms)
     out = np.log(terms.sum(axis=0))

@@ -57,6 +57,9 @@ class ComponentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generati
             Rows sum to one. After ``fit(X, y)`` the components of all classes stand side by side, class by class, and
             the probabilities are those of class and component together.
         """
+        return self._responsibilities(X)
+
+    def _responsibilities(self, X: Any) -> np.ndarray:
         check_is_fitted(self, "columns_")
         table, _ = self._table(X, reset=False, may_miss=self.missing != "none")
         coded, _ = self.columns_.encode(table)
@@ -71,4 +74,4 @@ class ComponentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generati
 
         After ``fit(X, y)``, the number of a column of ``transform``.
         """
-        return self.transform(X).argmax(axis=1)
+        return self._responsibilities(X).argmax(axis=1)

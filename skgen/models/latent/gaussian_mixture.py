@@ -93,11 +93,22 @@ class GaussianMixture(ComponentModel):
 
     # ---- fit
 
+    def _fit_classes(self, X: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> None:
+        if self.n_components > 1 or has_missing(X):
+            super()._fit_classes(X, weights, rng)
+            return
+        each = [weighted_moments(X, w, self._diagonal) for w in weights.T]
+        columns = ([getattr(moments, name) for moments in each] for name in ("mass", "mean", "scatter", "seen"))
+        together = self._maximise(Moments(*map(np.concatenate, columns), np.nan), None)
+        self.densities_ = [self.part(self.columns_) for _ in each]
+        for k, density in enumerate(self.densities_):
+            density._gaussians, density._log_weight = together.take(slice(k, k + 1)), np.zeros(1)
+            density.n_iter_, density.converged_ = 1, True
+
     def _fit(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
         if self.n_components == 1 and not has_missing(X):
-            moments = weighted_moments(X, weight, self._diagonal)
-            self._gaussians, self._log_weight = self._maximise(moments, None), np.zeros(1)
-            self.n_iter_, self.converged_ = 1, True
+            self._gaussians = self._maximise(weighted_moments(X, weight, self._diagonal), None)
+            self._log_weight, self.n_iter_, self.converged_ = np.zeros(1), 1, True
             return
         self._start(X, weight, rng)
         _, self.n_iter_, self.converged_ = climb(lambda: self._step(X, weight), self.max_iter, self.tol)
@@ -106,6 +117,10 @@ class GaussianMixture(ComponentModel):
 
     def _update(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
         self._step(X, weight)
+
+    @property
+    def _tied(self) -> bool:
+        return self.covariance_type == "tied" and self.n_components > 1
 
     @property
     def _diagonal(self) -> bool:
@@ -128,7 +143,7 @@ class GaussianMixture(ComponentModel):
     def _log_prior(self, gaussians: FullGaussians | DiagonalGaussians) -> float:
         # log of the conjugate prior up to a constant, -s/2 (log det S + t tr S^-1), once for each matrix
         terms = gaussians.log_det + self._target(gaussians.mean.shape[1]) * gaussians.trace_of_precision
-        if self.covariance_type == "tied":
+        if self._tied:
             terms = terms[:1]
         return float(-0.5 * self.shrinkage * terms.sum())
 
@@ -144,7 +159,7 @@ class GaussianMixture(ComponentModel):
                 mass = mass.mean(axis=1, keepdims=True)
             scatter = scatter + s * t
         else:
-            if self.covariance_type == "tied":
+            if self._tied:
                 scatter, mass = scatter.sum(axis=0, keepdims=True), mass.sum(axis=0, keepdims=True)
             mass = mass[:, :, None]
             scatter = scatter + s * t * np.eye(d)
@@ -203,10 +218,8 @@ class GaussianMixture(ComponentModel):
             pooled = (away * weight[:, None]).T @ away
             np.fill_diagonal(pooled, spread)
             scatter = np.broadcast_to(pooled, (K, d, d))
-        tied = self.covariance_type == "tied"  # whose M-step adds up what each component has
-        self._gaussians = self._maximise(
-            Moments(mass, centres, scatter / K if tied else scatter, np.full((K, 1), total / K if tied else total), np.nan), None
-        )
+        of = K if self._tied else 1  # a tied M-step adds up what each component has
+        self._gaussians = self._maximise(Moments(mass, centres, scatter / of, np.full((K, 1), total / of), np.nan), None)
         self._log_weight = np.log(np.maximum(mass, 1e-3 * total / K) / np.maximum(mass, 1e-3 * total / K).sum())
 
     # ---- log p and draws
@@ -218,28 +231,34 @@ class GaussianMixture(ComponentModel):
         return log_sum_exp(self._log_joint(X))
 
     def _log_prob_classes(self, X: np.ndarray) -> np.ndarray:
-        densities = self.densities_
-        together = type(densities[0]._gaussians).stack([density._gaussians for density in densities])
-        if together is None:
-            return super()._log_prob_classes(X)
-        joint = together.log_prob(X, np.concatenate([density._log_weight for density in densities]))
+        together, log_weight = self._stack()
+        joint = together.log_prob(X, log_weight)
         if self.n_components == 1:
             return joint.T
-        by_class = joint.reshape(len(densities), self.n_components, len(X))
+        by_class = joint.reshape(-1, self.n_components, len(X))
         return log_sum_exp(by_class.transpose(1, 0, 2)).T
 
-    def _sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        if self.n_components == 1:
-            return self._gaussians.sample(0, n, rng)
-        component = rng.choice(self.n_components, n, p=self.weights_ / self.weights_.sum())
-        X = np.empty((n, self._gaussians.mean.shape[1]))
-        places = np.split(np.argsort(component, kind="stable"), np.cumsum(np.bincount(component, minlength=self.n_components))[:-1])
-        for k, at in enumerate(places):
-            X[at] = self._gaussians.sample(k, len(at), rng)
-        return X
+    def _stack(self) -> tuple[FullGaussians | DiagonalGaussians, np.ndarray]:
+        """The components of all classes as one, kept until one of them is another."""
+        each = [density._gaussians for density in self.densities_]
+        if len(each) == 1:
+            return each[0], self.densities_[0]._log_weight
+        held = vars(self).get("_together")
+        if held is None or len(held[0]) != len(each) or any(a is not b for a, b in zip(held[0], each, strict=True)):
+            held = each, type(each[0]).stack(each), np.concatenate([density._log_weight for density in self.densities_])
+            self._together = held
+        return held[1:]
 
-    def _sample_missing_component(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return self._gaussians.sample_missing(k, X, rng)
+    def __getstate__(self) -> dict:
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_together"}
+
+    def _sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        edges = np.cumsum(self.weights_)
+        component = (
+            np.searchsorted(edges[:-1] / edges[-1], rng.random(n), side="right") if len(edges) > 1 else np.zeros(n, dtype=int)
+        )
+        return self._gaussians.sample(component, rng)
 
     # ---- what a user reads
 

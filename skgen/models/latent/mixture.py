@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import numpy as np
@@ -79,7 +80,7 @@ class Mixture(ComponentModel):
     max_iter: Annotated[int, Interval(1)] = 200
     tol: Annotated[float, Interval(0)] = 1e-4
 
-    quick = {"n_init": 1, "n_components": 2}  # noqa: RUF012
+    quick = MappingProxyType({"n_components": 2, "n_init": 1, "tol": 0.01})
 
     # ---- what the components say
 
@@ -206,6 +207,10 @@ class Mixture(ComponentModel):
                 if len(at):
                     X[at] = part._sample_class(k - columns.start, len(at), rng)
         return X
+
+    def _sample_missing_component(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        part, columns = next((part, at) for part, at in self._groups if at.start <= k < at.stop)
+        return part._sample_missing_class(k - columns.start, X, rng)
 
     # ---- what a user reads
 
