@@ -158,7 +158,7 @@ def column_permutation(subject: Subject) -> Measured:
     """The order of the columns does not matter (to a model with an order: not by more than 0.1 nat on average)."""
     worst = 0.0
     ordered = hasattr(type(subject.estimator), "score_columns")
-    for data, labelled in subject.cases("plane", "bits", "mixed", "blobs"):
+    for data, labelled in subject.unconverted("plane", "bits", "mixed", "blobs"):
         order = np.arange(len(data.columns))[::-1]
         X = np.ascontiguousarray(data.X[:, order]) if isinstance(data.X, np.ndarray) else data.X.iloc[:, order]
         again = subject.new().fit(X, data.y) if labelled else subject.new().fit(X)

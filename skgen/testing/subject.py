@@ -116,6 +116,17 @@ class Subject:
             raise CheckSkipped(f"takes {', '.join(sorted(self.kinds))} columns, and this check has no such table")
         return [(t, t.y is not None) for t in chosen]
 
+    def unconverted(self, *names: str) -> list[tuple[Table, bool]]:
+        """The cases that no dequantisation stands before: that one places rows by column and so knows their order."""
+        cases = [
+            (t, y)
+            for t, y in self.cases(*names)
+            if getattr(self.fitted(t, y), "likelihood_", "") == self.declares("likelihood", "")
+        ]
+        if not cases:
+            raise CheckSkipped("reaches every table of this check through dequantisation")
+        return cases
+
     def fit_draws(self) -> bool:
         """Whether the fit itself depends on the seed: then a refit on changed data equals only in distribution."""
         if not self.needs_seed():
