@@ -6,11 +6,14 @@ from skgen.compose import TransformedDensity as TransformedDensity
 from skgen.evaluate.compare import compare as compare
 from skgen.models.explicit.bayes_net import BayesianNetwork as BayesianNetwork
 from skgen.models.explicit.chow_liu import ChowLiuTree as ChowLiuTree
+from skgen.models.explicit.kde import KDE as KDE
 from skgen.models.explicit.markov_chain import MarkovChain as MarkovChain
 from skgen.models.explicit.naive_bayes import NaiveBayes as NaiveBayes
+from skgen.models.latent.factor_analysis import FactorAnalysis as FactorAnalysis
 from skgen.models.latent.gaussian_mixture import GaussianMixture as GaussianMixture
 from skgen.models.latent.hmm import HMM as HMM
 from skgen.models.latent.mixture import Mixture as Mixture
+from skgen.models.latent.ppca import PPCA as PPCA
 from skgen.parameters import Interval as Interval
 from skgen.registry import PluginError as PluginError
 from skgen.registry import get as get

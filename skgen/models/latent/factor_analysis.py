@@ -91,9 +91,10 @@ class FactorAnalysis(LinearGaussian):
         low = np.log(self.reg_covar)
         high = np.maximum(np.log(np.maximum(variance, self.reg_covar)), low)
         start = np.clip(np.log(np.maximum(last, self.reg_covar)), low, high)
-        # the loss is minus twice the log-likelihood a row, and tol is in nats; a thousandth, since gains vary from step to step
-        found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=np.stack([np.full(d, low), high], axis=1),
-                         options={"maxiter": max_iter, "maxfun": 20 * max_iter, "ftol": 2e-3 * self.tol / max(d, 1), "gtol": 1e-6, "maxcor": 20})  # fmt: skip
+        # the loss is minus twice the log-likelihood a row and tol is in nats; a fraction of it, since gains are uneven
+        options = {"maxiter": max_iter, "maxfun": 20 * max_iter, "ftol": 2e-3 * self.tol / d, "gtol": 1e-6, "maxcor": 20}
+        bounds = np.stack([np.full(d, low), high], axis=1)
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         value, vector, _ = _spectrum(S, found.x, q)
         noise = np.exp(found.x)
         # W = Psi^1/2 U (L - I)^1/2
