@@ -27,7 +27,7 @@ __all__ = ["N_OFFSETS", "Coding"]
 
 #: Offsets at which a dequantised row is scored.
 N_OFFSETS = 8
-_DISTINCT = 1024  # with so many distinct rows a fit sees each at one offset, chosen by the row itself; with fewer, at all
+_DISTINCT = 128  # with so many distinct rows a fit sees each at one offset, chosen by the row itself; with fewer, at all
 
 
 @dataclass
