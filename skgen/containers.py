@@ -10,7 +10,35 @@ import pandas as pd
 from scipy import sparse
 from sklearn.utils import check_array
 
-__all__ = ["Container", "as_table"]
+__all__ = ["Container", "as_table", "from_plain", "to_plain"]
+
+
+def to_plain(value: Any) -> Any:
+    """A pandas index or dtype as lists, arrays and text, for files that hold no pandas objects; anything else as it is."""
+    if isinstance(value, pd.RangeIndex):
+        return {"pandas": "range", "stop": value.stop} if (value.start, value.step) == (0, 1) else value
+    if isinstance(value, pd.MultiIndex):
+        return value
+    if isinstance(value, pd.Index):
+        cells = value.to_numpy() if isinstance(value.dtype, np.dtype) and value.dtype != object else value.tolist()
+        return {"pandas": "index", "cells": cells, "dtype": str(value.dtype), "name": value.name}
+    if isinstance(value, pd.CategoricalDtype):
+        return {"pandas": "category", "categories": to_plain(value.categories), "ordered": value.ordered}
+    if isinstance(value, pd.api.extensions.ExtensionDtype):
+        return {"pandas": "dtype", "dtype": str(value)}
+    return value
+
+
+def from_plain(value: Any) -> Any:
+    """The way back from ``to_plain``."""
+    kind = value.get("pandas") if isinstance(value, dict) else None
+    if kind == "range":
+        return pd.RangeIndex(value["stop"])
+    if kind == "index":
+        return pd.Index(value["cells"], dtype=value["dtype"], name=value["name"], tupleize_cols=False)
+    if kind == "category":
+        return pd.CategoricalDtype(from_plain(value["categories"]), value["ordered"])
+    return pd.api.types.pandas_dtype(value["dtype"]) if kind == "dtype" else value
 
 
 @dataclass(frozen=True)
@@ -22,6 +50,12 @@ class Container:
     columns: Any = None
     schema: dict[str, Any] = field(default_factory=dict)
     backend: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "columns": to_plain(self.columns)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, columns=from_plain(state["columns"]))
 
     def wrap(self, data: list[np.ndarray], dtypes: list[Any]) -> Any:
         """A table of this container from one array a column."""
@@ -112,7 +146,7 @@ def as_table(X: Any, name: str) -> tuple[np.ndarray | pd.DataFrame, Container]:
             return pd.DataFrame(table), Container("array", dtype=dtype)
         if dtype == np.float64 and table.ndim == 2 and table.size and np.isfinite(table.sum()):
             return table, Container("array", dtype=dtype)  # what check_array would say, for less
-        elif dtype.kind == "c":
+        if dtype.kind == "c":
             raise ValueError(f"Complex data not supported by {name}: give the columns of X as real numbers.")
         table = check_array(X, dtype=float, ensure_all_finite="allow-nan", estimator=name, input_name="X")
         return table, Container("array", dtype=np.dtype(float) if dtype.kind == "O" else dtype)

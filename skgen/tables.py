@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skgen.containers import Container, as_table
+from skgen.containers import Container, as_table, from_plain, to_plain
 
 __all__ = ["FAR", "KINDS", "MAX_LEVELS", "ColumnWarning", "Columns", "columns"]
 
@@ -128,6 +128,12 @@ class Columns:
     def continuous(self) -> np.ndarray:
         """Boolean mask of the continuous columns."""
         return np.array([kind == "continuous" for kind in self.kinds], dtype=bool)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "levels": [to_plain(v) for v in self.levels], "dtypes": [to_plain(v) for v in self.dtypes]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, levels=[from_plain(v) for v in state["levels"]], dtypes=[from_plain(v) for v in state["dtypes"]])
 
     def __len__(self) -> int:
         return len(self.names)
