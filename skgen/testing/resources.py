@@ -86,7 +86,7 @@ def imports(subject: Subject) -> None:
     """``import skgen`` and ``skgen.names()`` import neither torch, scikit-learn, pandas nor the model itself."""
     module = type(subject.estimator).__module__
     code = "import sys, skgen; skgen.names(); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
     require(done.returncode == 0, f"{code!r} ends with status {done.returncode}: {done.stderr.strip()[-300:]}")
     loaded = set(done.stdout.split())
     for heavy in (*_HEAVY, module):
