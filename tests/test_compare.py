@@ -142,6 +142,10 @@ def test_a_subsample_keeps_every_class_and_the_shares():
 
 
 def test_by_default_all_that_take_the_columns_and_all_rivals(monkeypatch):
+    from skgen import registry
+
+    few = tuple(entry for entry in _REAL_ENTRIES if entry.name in ("naive_bayes", "chow_liu", "gaussian_mixture"))
+    monkeypatch.setattr(registry, "entries", lambda: few)
     monkeypatch.setattr(rivals, "RIVALS", {"logistic_regression": rivals.RIVALS["logistic_regression"]})
     X, y = mixed()
     result = skgen.compare(None, X, y, n_folds=2)
@@ -270,12 +274,15 @@ _REAL_ENTRIES = __import__("skgen.registry", fromlist=["entries"]).entries()
 def test_a_missing_extra_is_a_note(monkeypatch):
     from skgen import registry
 
-    wanting = registry.Entry("wanting", "skgen.nowhere:Model", "skgen", "1", ("surely_not_installed",))
-    monkeypatch.setattr(registry, "entries", lambda: (*_REAL_ENTRIES, wanting))
+    wanting = registry.Entry("wanting", "skgen.nowhere:Model", "skgen", "1", ("dear",))
+    needs = property(lambda entry: 'pip install "skgen[dear]"' if entry.extras else "")
+    monkeypatch.setattr(registry.Entry, "missing_extra", needs)
+    few = [entry for entry in _REAL_ENTRIES if entry.name in ("naive_bayes", "chow_liu")]
+    monkeypatch.setattr(registry, "entries", lambda: (*few, wanting))
     X, y = mixed(60, missing=False)
-    monkeypatch.setattr(rivals, "RIVALS", {})
+    monkeypatch.setattr(rivals, "RIVALS", {"logistic_regression": rivals.RIVALS["logistic_regression"]})
     result = skgen.compare(None, X, y, n_folds=2)
-    assert 'wanting is left out: it needs pip install "skgen[surely_not_installed]".' in result.notes
+    assert 'wanting is left out: it needs pip install "skgen[dear]".' in result.notes
 
 
 def test_a_model_that_takes_no_categories_or_no_missing_cells_is_left_out_by_default(monkeypatch):

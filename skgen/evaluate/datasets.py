@@ -160,8 +160,9 @@ def _some(columns: Iterable[Any], most: int = 12) -> str:
 
 
 def _text_to_categories(X: pd.DataFrame) -> pd.DataFrame:
-    text = [j for j, dtype in enumerate(X.dtypes) if isinstance(dtype, pd.StringDtype)]
-    return X.astype({X.columns[j]: "category" for j in text})
+    """Text as categories; with a value a row it stays text, which is refused where columns are read, not declared levels."""
+    text = [name for name, dtype in X.dtypes.items() if isinstance(dtype, pd.StringDtype)]
+    return X.astype({name: "category" if X[name].nunique() < X[name].count() else object for name in text})
 
 
 def _labels(column: pd.Series, name: str) -> np.ndarray:
