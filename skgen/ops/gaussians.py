@@ -311,6 +311,22 @@ class FullGaussians(_Stacked):
         roots = np.linalg.cholesky(self.covariance)
         return _draw(component, self.mean, lambda k, z: z @ roots[k].T, rng)
 
+    def sample_missing(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A copy of rows whose NaN cells are drawn from component k given the others."""
+        at = slice(k, k + 1)
+        one = FullGaussians(self.mean[at], self.covariance[at], self.whiten[at], self.log_det[at], None)
+        full = X.copy()
+        for pattern, rows in _patterns(~np.isnan(X)):
+            if pattern.all():
+                continue
+            hidden = ~pattern
+            B, left = one._conditional(pattern, one._marginal(pattern)[0])
+            expected = self.mean[k] + np.where(pattern, X[rows] - self.mean[k], 0.0) @ B[0].T
+            value, vector = np.linalg.eigh(left[0][np.ix_(hidden, hidden)])  # a root that rounding cannot break
+            noise = rng.standard_normal((len(rows), int(hidden.sum()))) @ (vector * np.sqrt(np.maximum(value, 0.0))).T
+            full[np.ix_(rows, hidden)] = expected[:, hidden] + noise
+        return full
+
 
 @dataclass
 class _Sums:
@@ -399,6 +415,10 @@ class DiagonalGaussians(_Stacked):
         """One draw of each component listed, (n, d)."""
         spread = np.sqrt(self.covariance)
         return _draw(component, self.mean, lambda k, z: z * spread[k], rng)
+
+    def sample_missing(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A copy of rows whose NaN cells are drawn from component k; its columns are independent."""
+        return np.where(np.isnan(X), self.sample(np.full(len(X), k), rng), X)
 
 
 def _draw(component: np.ndarray, mean: np.ndarray, colour: Callable, rng: np.random.Generator) -> np.ndarray:

@@ -260,6 +260,9 @@ class GaussianMixture(ComponentModel):
         )
         return self._gaussians.sample(component, rng)
 
+    def _sample_missing_component(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return self._gaussians.sample_missing(k, X, rng)
+
     # ---- what a user reads
 
     @property
