@@ -61,7 +61,7 @@ class Plan:
         self.clique = {clique[0]: clique for clique in self.cliques}
         place = {v: at for at, v in enumerate(self.clique)}
         sizes = [int(np.prod([float(levels[i]) for i in clique])) for clique in self.cliques]
-        self.cells, self.total = max(sizes, default=1), sum(sizes)
+        self.cells, self.total = max(sizes, default=1), max(1, sum(sizes))
         self.scope = {i: tuple(sorted(family, key=place.__getitem__)) for i, family in families.items() if family}
         self.bucket: dict[int, list[int]] = {clique[0]: [] for clique in self.cliques}  # tables by the first column summed out
         for i, scope in self.scope.items():
@@ -111,6 +111,17 @@ class Network:
         new = Network(self.parents, tables)
         new._plans = self._plans
         return new
+
+    def fix(self, given: dict[int, np.ndarray]) -> Network:
+        """The same with these tables, by column."""
+        return self.with_tables([given.get(i, table) for i, table in enumerate(self.tables)]) if given else self
+
+    def table(self, i: int) -> np.ndarray:
+        """p(column | parents)."""
+        return self.tables[i]
+
+    def n_parameters(self) -> int:
+        return sum(table.size - table.size // table.shape[-1] for table in self.tables)
 
     def __getstate__(self) -> dict:
         return {**vars(self), "_plans": {}}

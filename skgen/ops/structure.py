@@ -8,9 +8,11 @@ from typing import Literal
 import numpy as np
 from scipy.special import gammaln, xlogy
 
+from skgen.ops.counts import count_pair
 from skgen.ops.graphs import reachable
+from skgen.ops.linear_gaussian import regress
 
-__all__ = ["TableScore", "hill_climb"]
+__all__ = ["MixedScore", "TableScore", "hill_climb", "mixed_information"]
 
 #: Scores closer than this are equal: of two graphs that say the same, the arrow is taken that comes first.
 _DIGITS = 7
@@ -98,8 +100,114 @@ class TableScore:
         return float(cells.sum() - (gammaln(held + cell * K) - gammaln(cell * K)).sum())
 
 
+class MixedScore:
+    r"""The same where some columns are continuous: those by the BIC of one linear regression a configuration.
+
+    -1/2 sum_q N_q (log 2 pi v_q + 1) - log(N) / 2 * q (continuous parents + 2), v_q the residual variance.
+
+    Parameters
+    ----------
+    X : array of shape (n, d)
+        Codes of discrete columns, standardised values of continuous ones; no NaN.
+    weight : array of shape (n,)
+    levels : d ints
+        0 for a continuous column.
+    tables : TableScore
+        Of ``X``, for the discrete columns.
+    alpha : float
+        Pseudo-rows of each regression.
+    """
+
+    def __init__(self, X: np.ndarray, weight: np.ndarray, levels: Sequence[int], tables: TableScore, alpha: float):
+        self.levels, self.tables, self.alpha, self.weight = list(levels), tables, alpha, weight
+        self.continuous = [i for i, k in enumerate(levels) if not k]
+        self.place = {i: 1 + at for at, i in enumerate(self.continuous)}
+        self.u = np.column_stack([np.ones(len(X)), X[:, self.continuous]])
+        self._moments: dict[tuple[int, ...], np.ndarray] = {}
+
+    def __call__(self, child: int, parents: Sequence[int]) -> float:
+        if self.levels[child]:
+            return self.tables(child, parents)
+        moments = self._of(tuple(sorted(j for j in parents if self.levels[j])))
+        at = np.array([0, *(self.place[j] for j in parents if not self.levels[j]), self.place[child]])
+        part = moments[:, at][:, :, at]
+        _, variance = regress(part, self.alpha)
+        fit = -0.5 * float(part[:, 0, 0] @ (np.log(2 * np.pi * variance) + 1))
+        return fit - self.tables.log_rows / 2 * len(part) * len(at)
+
+    def with_each(self, child: int, parents: Sequence[int], others: Sequence[int]) -> np.ndarray:
+        """The score of the column with these parents and one of ``others``, an array."""
+        if self.levels[child]:
+            return self.tables.with_each(child, parents, others)
+        return np.array([self(child, [*parents, j]) for j in others])
+
+    def _of(self, switches: tuple[int, ...]) -> np.ndarray:
+        """Moments (Q, 1 + continuous, 1 + continuous) of the rows at each configuration of discrete columns."""
+        if switches not in self._moments:
+            code, Q = np.zeros(len(self.u), dtype=np.intp), 1
+            for j in switches:
+                code, Q = code * self.levels[j] + self.tables.codes[j], Q * self.levels[j]
+            out = np.zeros((Q, self.u.shape[1], self.u.shape[1]))
+            for q in np.unique(code):
+                at = code == q
+                out[q] = (self.u[at] * self.weight[at, None]).T @ self.u[at]
+            self._moments[switches] = out
+        return self._moments[switches]
+
+
+def mixed_information(X: np.ndarray, weight: np.ndarray, levels: Sequence[int], alpha: float) -> np.ndarray:
+    r"""Mutual information of all pairs of columns in nats, from the rows that observe both.
+
+    Two discrete columns: of their smoothed table. Two continuous: -1/2 log(1 - r^2), of the normal with their correlation.
+    One of each: 1/2 log v - 1/2 sum_k p_k log v_k, v_k the variance at level k and v that of the mixture of normals as one.
+
+    Parameters
+    ----------
+    X : array of shape (n, d)
+    weight : array of shape (n,)
+    levels : d ints
+        0 for a continuous column.
+    alpha : float
+        Pseudo-counts a cell, pseudo-rows of mean 0 and variance 1 a level.
+
+    Returns
+    -------
+    array of shape (d, d)
+        Symmetric.
+    """
+    d = len(levels)
+    out = np.zeros((d, d))
+    for i in range(d):
+        for j in range(i):
+            seen = ~np.isnan(X[:, i] + X[:, j])
+            x, y, w = X[seen, i], X[seen, j], weight[seen]
+            if levels[i] and levels[j]:
+                p = count_pair(x, y, w, levels[i], levels[j]) + alpha
+                p /= max(p.sum(), np.finfo(float).tiny)
+                found = xlogy(p, p).sum() - xlogy(p.sum(axis=0), p.sum(axis=0)).sum() - xlogy(p.sum(axis=1), p.sum(axis=1)).sum()
+            elif levels[i] or levels[j]:
+                x, y, k = (x, y, levels[i]) if levels[i] else (y, x, levels[j])
+                m = np.stack([np.bincount(x.astype(np.intp), w * y**power, k) for power in range(3)]).T + alpha * np.array(
+                    [1, 0, 1]
+                )
+                found = 0.5 * (np.log(_variance(m.sum(axis=0))) - m[:, 0] / max(m[:, 0].sum(), 1e-300) @ np.log(_variance(m)))
+            else:
+                u = np.column_stack([np.ones(len(x)), x, y])
+                moments = (u * w[:, None]).T @ u
+                alone, given = (regress(part[None], alpha)[1][0] for part in (moments[[0, 2]][:, [0, 2]], moments))
+                found = 0.5 * np.log(alone / given)
+            out[i, j] = out[j, i] = found
+    return out
+
+
+def _variance(moments: np.ndarray) -> np.ndarray:
+    """From sums of 1, y and y^2 in the last axis; no less than a billionth."""
+    mass = np.maximum(moments[..., 0], np.finfo(float).tiny)
+    return np.maximum(moments[..., 2] / mass - (moments[..., 1] / mass) ** 2, 1e-9)
+
+
 def hill_climb(
-    score: TableScore,
+    score: TableScore | MixedScore,
     d: int,
     max_parents: int | None = None,
     allowed: np.ndarray | None = None,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
+from scipy.special import xlogy
 from sklearn.utils.validation import check_is_fitted
 
 from skgen import bayes
@@ -15,7 +16,8 @@ from skgen.models.explicit._network_input import columns_of, position, read_grap
 from skgen.ops.counts import PairCounts
 from skgen.ops.graphs import d_separated
 from skgen.ops.junction import MOST_CELLS, Network
-from skgen.ops.structure import TableScore, hill_climb
+from skgen.ops.linear_gaussian import MixedNetwork
+from skgen.ops.structure import MixedScore, TableScore, hill_climb, mixed_information
 from skgen.ops.trees import maximum_spanning_tree
 from skgen.parameters import Interval
 
@@ -29,8 +31,8 @@ class BayesianNetwork(GenerativeModel):
 
     Every question is answered exactly and for many rows at once: log p with any cells missing, draws of some cells
     given others, posteriors of all columns (:meth:`marginals`), independence read off the graph
-    (:meth:`is_independent`). Continuous and integer columns are cut into bins at their quantiles, exactly: log p stays
-    that of the data.
+    (:meth:`is_independent`). Continuous and integer columns are cut into bins at their quantiles, exactly, so that log p
+    stays that of the data; or they are linear in their continuous parents with normal noise.
 
     Parameters
     ----------
@@ -46,9 +48,15 @@ class BayesianNetwork(GenerativeModel):
         the parents' levels, the last parent fastest, in the order of ``columns_.levels``.
     alpha : float, default=0.5
         Pseudo-counts in each cell of each table (0.5: the prior of Jeffreys). 0 is maximum likelihood.
+        In a regression, pseudo-rows of independent columns with the mean and spread of all rows.
+    continuous : {"bins", "linear_gaussian"}
+        What continuous columns are. "linear_gaussian": normal given their parents, with a mean linear in the continuous
+        ones, and a regression of its own for each configuration of the discrete ones. A discrete column then cannot
+        have a continuous parent; "chain" and "complete" take the discrete columns first, and in "chow_liu" the continuous
+        ones hang on the tree of the discrete ones. Integers are dequantised.
     criterion : {"bic", "bdeu"}
         What "hill_climb" climbs on: the Bayesian information criterion, or the marginal likelihood under a Dirichlet
-        prior of 10 rows spread evenly over each table.
+        prior of 10 rows spread evenly over each table (linear-Gaussian columns: by the former).
     max_parents : int or None, default=5
         Most parents a column may have in "hill_climb".
     n_bins : int or None
@@ -65,7 +73,9 @@ class BayesianNetwork(GenerativeModel):
     parents_ : dict
         The same as tuples.
     tables_ : dict of DataFrame
-        {column: p(column | parents)}, a row for each configuration of the parents; one row without parents.
+        {column: p(column | parents)}, a row for each configuration of the parents; one row without parents. For a
+        linear-Gaussian column the rows are the configurations of its discrete parents, and the cells the intercept,
+        the slope on each continuous parent and the standard deviation "sd" of the noise, in the units of the data.
     history_ : array of shape (n_iter_,)
         What EM climbs on, before each step: mean log-likelihood plus the log prior of ``alpha`` a row (nats).
     n_iter_ : int
@@ -80,13 +90,16 @@ class BayesianNetwork(GenerativeModel):
     "hill_climb" searches on the table completed by one draw from that tree; the tables are then found by EM.
 
     Raises ValueError for a graph with a cycle or an unknown column, a given table that does not sum to one, a table of
-    more than 2^22 cells, and a question whose sum needs a larger one (naming the treewidth).
+    more than 2^22 cells, and a question whose sum needs a larger one (naming the treewidth). Linear-Gaussian columns with
+    missing cells are integrated out in closed form for each joint level of the discrete columns that they depend on and
+    that the row misses; more than 4,096 of those are refused.
 
     References
     ----------
     Pearl (1988), *Probabilistic Reasoning in Intelligent Systems*; Lauritzen & Spiegelhalter (1988), "Local computations
     with probabilities on graphical structures", JRSS B 50(2); Heckerman, Geiger & Chickering (1995), "Learning Bayesian
-    networks", Machine Learning 20(3).
+    networks", Machine Learning 20(3); Lauritzen & Wermuth (1989), "Graphical models for associations between variables,
+    some of which are qualitative and some quantitative", Annals of Statistics 17(1).
 
     Examples
     --------
@@ -106,15 +119,20 @@ class BayesianNetwork(GenerativeModel):
     graph: str | dict = "chow_liu"
     tables: dict | None = None
     alpha: Annotated[float, Interval(0)] = 0.5
+    continuous: Literal["bins", "linear_gaussian"] = "bins"
     criterion: Literal["bic", "bdeu"] = "bic"
     max_parents: Annotated[int, Interval(1)] | None = 5
     n_bins: Annotated[int, Interval(2, 1000)] | None = None
     max_iter: Annotated[int, Interval(1)] = 100
     tol: Annotated[float, Interval(0)] = 1e-6
 
-    kinds = frozenset({"binary", "categorical"})
     missing = "exact"
     missing_in_fit = True
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        discrete = frozenset({"binary", "categorical"})
+        return discrete | {"continuous"} if self.continuous == "linear_gaussian" else discrete
 
     # ---- a network given whole
 
@@ -186,6 +204,8 @@ class BayesianNetwork(GenerativeModel):
         found = {}
         for node, table in (tables or {}).items():
             i = position(self.columns_, node, "tables")
+            if self.columns_.levels[i] is None:
+                raise ValueError(f"tables names {node!r}, a continuous column, which has no table: leave it out, to be fitted.")
             found[i] = read_table(table, i, parents[i], self.columns_)
         return found
 
@@ -194,23 +214,23 @@ class BayesianNetwork(GenerativeModel):
     def _fit(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
         parents = self._find_graph(X, weight, rng)
         self._check_sizes(parents)
-        levels = self.columns_.n_levels
-        even = [np.full([levels[j] for j in (*above, i)], 1 / levels[i]) for i, above in enumerate(parents)]
+        levels = self.columns_.n_levels.tolist()
         self._given = self._read_tables(self.tables, parents)
         self._history: list[float] = []
         self.n_iter_ = 1
-        net = Network(parents, even)
+        net: Network | MixedNetwork
+        if all(levels):
+            net = Network(parents, [np.full([levels[j] for j in (*above, i)], 1 / levels[i]) for i, above in enumerate(parents)])
+        else:
+            net = MixedNetwork(parents, levels)
         self._net = self._refit(net, net.observed_counts(X, weight))
         if np.isnan(X).any():
             # a count of nothing would stay nothing in EM, so it starts a little above
             self._net = self._refit(net, net.observed_counts(X, weight), self.alpha + 0.5)
             self._expectation_maximisation(X, weight, self.max_iter)
 
-    def _refit(self, net: Network, counts: list[np.ndarray], alpha: float | None = None) -> Network:
-        net = net.refit(counts, self.alpha if alpha is None else alpha)
-        if not self._given:
-            return net
-        return net.with_tables([self._given.get(i, table) for i, table in enumerate(net.tables)])
+    def _refit(self, net: Any, counts: list[np.ndarray], alpha: float | None = None) -> Any:
+        return net.refit(counts, self.alpha if alpha is None else alpha).fix(self._given)
 
     def _expectation_maximisation(self, X: np.ndarray, weight: np.ndarray, max_iter: int) -> None:
         """Tables of the present graph from rows with missing cells. Log-likelihood plus log prior never falls."""
@@ -236,7 +256,13 @@ class BayesianNetwork(GenerativeModel):
     def _check_sizes(self, parents: list[list[int]]) -> None:
         names, levels = self.columns_.names, self.columns_.n_levels
         for i, above in enumerate(parents):
-            cells = float(np.prod([float(levels[j]) for j in (*above, i)]))
+            wrong = [j for j in above if not levels[j]] if levels[i] else []
+            if wrong:
+                raise ValueError(
+                    f"Column {names[i]!r} is discrete and has the continuous parent {names[wrong[0]]!r}, which no linear-Gaussian "
+                    "network allows: turn the arrow, or use continuous='bins'."
+                )
+            cells = float(np.prod([float(levels[j]) for j in (*above, i) if levels[j]]))
             if cells > MOST_CELLS:
                 raise ValueError(
                     f"Column {names[i]!r} with its {len(above)} parents needs a table of {cells:.3g} cells, more than "
@@ -246,26 +272,57 @@ class BayesianNetwork(GenerativeModel):
     # ---- graphs
 
     def _find_graph(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> list[list[int]]:
-        d = len(self.columns_)
         if not isinstance(self.graph, str):
             return read_graph(self.graph, self.columns_)
+        parents: list[list[int]] = [[] for _ in self.columns_.names]
+        order = np.argsort(self.columns_.n_levels == 0, kind="stable").tolist()  # discrete columns first
         if self.graph == "empty":
-            return [[] for _ in range(d)]
-        if self.graph == "chain":
-            return [[i - 1] if i else [] for i in range(d)]
-        if self.graph == "complete":
-            return [list(range(i)) for i in range(d)]
+            return parents
+        if self.graph in ("chain", "complete"):
+            for at, i in enumerate(order):
+                parents[i] = sorted(order[:at]) if self.graph == "complete" else order[max(at - 1, 0) : at]
+            return parents
         if self.graph == "chow_liu":
             return self._tree(X, weight)
         if self.graph == "hill_climb":
             return self._climb(X, weight, rng)
         raise ValueError(f"graph={self.graph!r} must be a dict {{column: [parents]}} or one of {', '.join(map(repr, _GRAPHS))}.")
 
+    def _in_order(self, X: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Columns from the most even to the most certain, discrete ones first.
+
+        Where data cannot tell two graphs apart, the first column decides; in this order it is the same one however the
+        columns stand.
+        """
+        levels = self.columns_.n_levels
+        certain = np.zeros(len(levels))
+        for i, k in enumerate(levels.tolist()):
+            seen = ~np.isnan(X[:, i])
+            if k and seen.any():
+                p = np.bincount(X[seen, i].astype(np.intp), weight[seen], k) / weight[seen].sum()
+                certain[i] = xlogy(p, p).sum().round(10)
+        return np.lexsort((np.arange(len(levels)), certain, levels == 0))
+
     def _tree(self, X: np.ndarray, weight: np.ndarray) -> list[list[int]]:
+        order = self._in_order(X, weight)
+        X, levels = X[:, order], self.columns_.n_levels[order]
+        if (levels > 0).all():
+            information = PairCounts(X, weight, levels).mutual_information(self.alpha)
+        else:
+            information = mixed_information(X, weight, levels.tolist(), self.alpha)
+            # first the tree of the discrete columns: none of them may have a continuous parent
+            information += 1e3 * np.outer(levels > 0, levels > 0)
         # rounded, so that equal edges are seen as equal and a rule decides between them
-        information = PairCounts(X, weight, self.columns_.n_levels).mutual_information(self.alpha).round(10)
-        parents, _ = maximum_spanning_tree(information)
-        return [[] if above < 0 else [above] for above in parents.tolist()]
+        parents, _ = maximum_spanning_tree(information.round(10))
+        return self._back(order, [[] if above < 0 else [above] for above in parents.tolist()])
+
+    @staticmethod
+    def _back(order: np.ndarray, parents: list[list[int]]) -> list[list[int]]:
+        """A graph over columns in some order, over the columns as they stand."""
+        out: list[list[int]] = [[] for _ in parents]
+        for at, above in enumerate(parents):
+            out[order[at]] = sorted(order[above].tolist())
+        return out
 
     def _climb(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> list[list[int]]:
         if np.isnan(X).any():
@@ -273,8 +330,14 @@ class BayesianNetwork(GenerativeModel):
             tree.graph, tree.tables = "chow_liu", None
             tree._fit(X, weight, rng)
             X = tree._sample_missing(X, rng)
-        score = TableScore(X, weight, self.columns_.n_levels.tolist(), self.criterion)
-        return hill_climb(score, X.shape[1], self.max_parents)
+        order = self._in_order(X, weight)
+        X, levels = X[:, order], self.columns_.n_levels[order]
+        score: TableScore | MixedScore = TableScore(X, weight, levels.tolist(), self.criterion)
+        allowed = None
+        if not (levels > 0).all():
+            score = MixedScore(X, weight, levels.tolist(), score, self.alpha)
+            allowed = (levels > 0)[:, None] | (levels == 0)
+        return self._back(order, hill_climb(score, len(levels), self.max_parents, allowed))
 
     # ---- what the base asks
 
@@ -288,7 +351,7 @@ class BayesianNetwork(GenerativeModel):
         return self._net.sample_missing(X, rng)
 
     def _n_parameters(self) -> int:
-        return sum(table.size - table.size // table.shape[-1] for table in self._net.tables)
+        return self._net.n_parameters()
 
     # ---- what a user asks
 
@@ -304,8 +367,9 @@ class BayesianNetwork(GenerativeModel):
         -------
         dict
             {column: Series over its levels}; for a table {column: DataFrame of shape (n, levels)}. A column that is
-            itself observed has probability one at its value; for a binned column a level is its interval. With classes,
-            they are averaged over p(y | evidence).
+            itself observed has probability one at its value; for a binned column a level is its interval. A
+            linear-Gaussian column has "mean" and "sd" in their place, in the units of the data. With classes, all are
+            averaged over p(y | evidence).
 
         Raises
         ------
@@ -323,16 +387,29 @@ class BayesianNetwork(GenerativeModel):
         found = [density._net.marginals(Z) for density in densities]
         index = evidence.index if isinstance(evidence, pd.DataFrame) else None
         out = {}
+        seen_by_parts = self._fitted.columns_
         for j, name in enumerate(self.columns_.names):
+            if seen_by_parts.levels[j] is None:
+                frame = pd.DataFrame(self._mean_and_sd(j, share, [one[j] for one in found]), columns=["mean", "sd"], index=index)
+                out[name] = frame.iloc[0].rename(None) if single else frame
+                continue
             p = sum(share[:, [k]] * one[j] for k, one in enumerate(found))
             if not (p.sum(axis=1) > 0.5).all():
                 row = "" if single else f" of row {int(np.argmin(p.sum(axis=1)))}"
                 raise ValueError(
                     f"The evidence{row} has probability zero: nothing follows from it. Change it, or fit with alpha > 0."
                 )
-            frame = pd.DataFrame(p, columns=pd.Index(self._fitted.columns_.levels[j], name=name), index=index)
+            frame = pd.DataFrame(p, columns=pd.Index(seen_by_parts.levels[j], name=name), index=index)
             out[name] = frame.iloc[0].rename(None) if single else frame
         return out
+
+    def _mean_and_sd(self, j: int, share: np.ndarray, found: list[np.ndarray]) -> np.ndarray:
+        """Of a mixture over classes, in data units."""
+        c = self._fitted.columns_
+        mean = sum(share[:, k] * one[:, 0] for k, one in enumerate(found))
+        second = sum(share[:, k] * (one[:, 1] ** 2 + one[:, 0] ** 2) for k, one in enumerate(found))
+        sd = found[0][:, 1] if len(found) == 1 else np.sqrt(np.maximum(second - mean**2, 0))
+        return np.column_stack([mean * c.scale[j] + c.loc[j], sd * c.scale[j]])
 
     def is_independent(self, a: Any, b: Any, given: Any = ()) -> bool:
         """Whether the graph says that columns are independent given others, by d-separation.
@@ -388,11 +465,24 @@ class BayesianNetwork(GenerativeModel):
     def tables_(self) -> dict:
         c, out = self.columns_, {}
         for i, above in enumerate(self._parents):
+            discrete = [j for j in above if c.levels[j] is not None]
             rows: pd.Index = pd.RangeIndex(1)
-            if len(above) == 1:
-                rows = pd.Index(c.levels[above[0]], name=c.names[above[0]])
-            elif above:
-                rows = pd.MultiIndex.from_product([c.levels[j] for j in above], names=[c.names[j] for j in above])
-            cells = self._net.tables[i].reshape(-1, self._net.levels[i]).copy()
-            out[c.names[i]] = pd.DataFrame(cells, index=rows, columns=pd.Index(c.levels[i], name=c.names[i]))
+            if len(discrete) == 1:
+                rows = pd.Index(c.levels[discrete[0]], name=c.names[discrete[0]])
+            elif discrete:
+                rows = pd.MultiIndex.from_product([c.levels[j] for j in discrete], names=[c.names[j] for j in discrete])
+            if c.levels[i] is None:
+                linear = [j for j in above if c.levels[j] is None]
+                cells, names = self._regression_table(i, linear), ["intercept", *(c.names[j] for j in linear), "sd"]
+            else:
+                cells, names = self._net.table(i).reshape(-1, len(c.levels[i])).copy(), pd.Index(c.levels[i], name=c.names[i])
+            out[c.names[i]] = pd.DataFrame(cells, index=rows, columns=names)
         return out
+
+    def _regression_table(self, i: int, linear: list[int]) -> np.ndarray:
+        """Intercept, slopes and deviation in data units: (y - l) / s = b_0 + sum_j b_j (x_j - l_j) / s_j."""
+        c = self.columns_
+        b, v = self._net.regression(i)
+        slopes = c.scale[i] * b[:, 1:] / c.scale[linear]
+        intercept = c.loc[i] + c.scale[i] * b[:, 0] - slopes @ c.loc[linear]
+        return np.column_stack([intercept, slopes, c.scale[i] * np.sqrt(v)])
