@@ -38,22 +38,21 @@ def maximum_spanning_tree(weight: np.ndarray, root: int = 0) -> tuple[np.ndarray
     array([-1,  0,  1])
     """
     d = len(weight)
-    columns = np.arange(d)
+    # the place of each edge when all are sorted, the heaviest first: no two are equal
+    i, j = np.triu_indices(d, 1)
+    first = np.argsort(-weight[i, j], kind="stable")
+    i, j = i[first], j[first]
+    never = len(first)
+    place = np.full((d, d), never)
+    place[i, j] = place[j, i] = np.arange(never)
     parents, order = np.full(d, -1), np.full(d, root)
-    outside = np.ones(d, dtype=bool)
-    # the heaviest edge from each column into the tree so far, the column it leads to, and its place among equal edges
-    best, via, place = np.full(d, -np.inf), np.full(d, root), np.full(d, d * d)
+    best, via = np.full(d, never), np.full(d, root)  # the first edge from each column into the tree so far, and where to
     new = root
     for step in range(1, d):
-        outside[new], best[new] = False, -np.inf
-        edge = np.minimum(columns, new) * d + np.maximum(columns, new)
-        w = weight[new]
-        closer = outside & ((w > best) | ((w == best) & (edge < place)))
-        np.copyto(best, w, where=closer)
-        np.copyto(via, new, where=closer)
-        np.copyto(place, edge, where=closer)
-        equal = np.flatnonzero(best == best.max())
-        new = int(equal[place[equal].argmin()]) if len(equal) > 1 else int(equal[0])
+        place[:, new] = best[new] = never  # inside the tree
+        np.copyto(via, new, where=place[new] < best)
+        np.minimum(best, place[new], out=best)
+        new = int(best.argmin())
         parents[new], order[step] = via[new], new
     return parents, order
 
@@ -89,7 +88,9 @@ class Tree:
 
     def _as_linear(self) -> tuple[float, np.ndarray, np.ndarray]:
         """Binary columns: log p(x) = c + sum_i w_i x_i + sum_i q_i x_i x_parent(i)."""
-        t = np.stack([np.broadcast_to(table, (2, 2)) for table in self.log_tables])  # t[i, parent, own]
+        own_level = np.arange(2)
+        at = self._begin[:, None, None] + self._stride[:, None, None] * own_level[:, None] + own_level
+        t = self._flat.take(at)  # t[i, parent, own]; both rows of the root are its one
         own, above = t[:, 0, 1] - t[:, 0, 0], t[:, 1, 0] - t[:, 0, 0]
         pair = t[:, 1, 1] - t[:, 1, 0] - t[:, 0, 1] + t[:, 0, 0]
         linear = own + np.bincount(self._above, above, len(t))  # 0 for the root, whose rows are the same

@@ -120,7 +120,9 @@ class ChowLiuTree(GenerativeModel):
         for i, table in enumerate(counts):
             c = table + self.alpha * (neighbour if i == root else 1)
             total = c.sum(axis=1, keepdims=True)
-            tables.append(np.where(total > 0, c / np.where(total > 0, total, 1.0), 1 / c.shape[1]))
+            if self.alpha == 0 and not total.all():  # a level of the parent never seen, and no pseudo-count
+                c, total = np.where(total > 0, c, 1.0), np.where(total > 0, total, c.shape[1])
+            tables.append(c / total)
         return tables
 
     def _expectation_maximisation(self, X: np.ndarray, weight: np.ndarray, max_iter: int) -> None:
