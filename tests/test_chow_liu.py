@@ -425,6 +425,20 @@ def test_a_level_without_mass_is_never_drawn():
     assert np.isneginf(tree.log_prob(np.array([[0.0, np.nan]])))
 
 
+def test_zero_one_tables_are_read_whole_and_checked_whole():
+    X = (np.random.default_rng(0).random((3000, 3)) < 0.5) * 1.0
+    model = ChowLiuTree(column_kinds="binary").fit(X)
+    coded, outside = model.columns_.encode(X)
+    assert outside is None
+    assert not np.shares_memory(coded, X)
+    np.testing.assert_array_equal(coded, X)
+    odd = X.copy()
+    odd[2999, 2], odd[2998, 0] = 0.5, np.nan
+    log_p = model.score_samples(odd)
+    assert np.flatnonzero(np.isneginf(log_p)).tolist() == [2999]
+    np.testing.assert_allclose(log_p[:2998], model.score_samples(X)[:2998])
+
+
 def test_the_container_given_is_the_container_returned():
     X = np.random.default_rng(0).random((50, 3)) < 0.5
     for dtype in (bool, np.uint8, np.int64, np.float32):
