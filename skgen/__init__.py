@@ -10,8 +10,8 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "Columns": "skgen.tables",
-    "columns": "skgen.tables",
-    "ColumnWarning": "skgen.tables",
+    "columns": "skgen.reading",
+    "ColumnWarning": "skgen.reading",
     "GenerativeImputer": "skgen.roles",
     "GenerativeModel": "skgen.base",
     "Interval": "skgen.parameters",

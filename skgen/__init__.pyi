@@ -15,13 +15,13 @@ from skgen.models.latent.hmm import HMM as HMM
 from skgen.models.latent.mixture import Mixture as Mixture
 from skgen.models.latent.ppca import PPCA as PPCA
 from skgen.parameters import Interval as Interval
+from skgen.reading import ColumnWarning as ColumnWarning
+from skgen.reading import columns as columns
 from skgen.registry import PluginError as PluginError
 from skgen.registry import get as get
 from skgen.registry import make as make
 from skgen.registry import names as names
 from skgen.roles import GenerativeImputer as GenerativeImputer
-from skgen.tables import ColumnWarning as ColumnWarning
 from skgen.tables import Columns as Columns
-from skgen.tables import columns as columns
 
 __version__: str

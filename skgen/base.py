@@ -25,8 +25,9 @@ from skgen.learn.em import fit_partly_labelled
 from skgen.ops.logs import log_sum_exp
 from skgen.parameters import Parameters
 from skgen.questions import Questions
+from skgen.reading import read, ties
 from skgen.seeds import generator
-from skgen.tables import Columns, _groups, read
+from skgen.tables import Columns
 
 __all__ = ["GenerativeModel"]
 
@@ -234,7 +235,7 @@ class GenerativeModel(Questions, Parameters):
             table = table[keep] if isinstance(table, np.ndarray) else table[keep].reset_index(drop=True)
             weight, codes = weight[keep], None if codes is None else codes[keep]
         d = table.shape[1]
-        group = _groups(d, getattr(self, "image_shape", None), getattr(self, "step_features", None))
+        group = ties(d, getattr(self, "image_shape", None), getattr(self, "step_features", None))
         columns = read(table, container, weight, self.column_kinds, group, self.units)
         coded, _ = columns.encode(table)
         rng = generator(self.random_state)

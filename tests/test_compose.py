@@ -425,7 +425,7 @@ def test_frames_weights_and_names(lines):
 @pytest.mark.parametrize(
     "model",
     [
-        GenerativeClassifier(KernelDensity()),
+        GenerativeClassifier(KernelDensity(), column_kinds="continuous"),
         GenerativeClassifier(NaiveBayes(distributions="normal"), task="density"),
         TransformedDensity(StandardScaler(), NaiveBayes(distributions="normal")),
         TransformedDensity(StandardScaler(), KernelDensity(), task="density"),

@@ -19,7 +19,8 @@ from skgen.containers import as_table
 from skgen.evaluate import datasets, folds
 from skgen.evaluate.candidates import Candidate, Settings, candidates
 from skgen.evaluate.result import Comparison
-from skgen.tables import Columns, columns
+from skgen.reading import columns
+from skgen.tables import Columns
 
 __all__ = ["compare"]
 

@@ -182,6 +182,7 @@ def _is_split(column: pd.Series) -> bool:
 
 
 def split_values(column: pd.Series, name: str) -> np.ndarray:
+    """The split of each row, "train", "test" or "valid"; ValueError naming the column if it holds anything else."""
     if not _is_split(column):
         found = _some(column.astype(object).unique(), 5)
         raise ValueError(f"Split column {name!r} must hold train, test and perhaps valid, in every row; it holds {found}.")
