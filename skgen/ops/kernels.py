@@ -16,12 +16,14 @@ import numpy as np
 
 from skgen.ops.logs import log_sum_exp
 
-__all__ = ["Kernel", "KernelSum", "distinct_rows", "log_normaliser", "spatial_order"]
+__all__ = ["MANY", "Kernel", "KernelSum", "distinct_rows", "log_normaliser", "spatial_order"]
 
 _LOG_2PI = np.log(2 * np.pi)
 _QUERIES, _KERNELS = 128, 256  # rows of a block: the block stays in cache
 _NEGLIGIBLE = 32.0  # nats: a block that far below the best kernel adds less than 1e-13 of the sum
 _NARROW = 8
+#: With more kernels than this, exponentials are float32.
+MANY = 4096
 
 
 def distinct_rows(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -31,7 +33,11 @@ def distinct_rows(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     X = np.where(np.isnan(X), np.nan, X + 0.0)  # one NaN and one zero
     key = np.ascontiguousarray(X).view(np.dtype((np.void, X.dtype.itemsize * X.shape[1]))).ravel()
     _, first, which = np.unique(key, return_index=True, return_inverse=True)
-    return first, which
+    # by their bytes, rows stand in an order that the last digit of a cell changes; by a projection, it hardly does
+    order = np.argsort(np.nan_to_num(X[first]) @ np.sqrt(np.arange(2.0, X.shape[1] + 2)), kind="stable")
+    rank = np.empty(len(order), dtype=np.intp)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[which]
 
 
 def log_normaliser(sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -169,9 +175,9 @@ def _discrete_normal(sigma: float, n: int, rng: np.random.Generator) -> np.ndarr
 class KernelSum:
     """log sum_i w_i K(x, x_i) for many x: blocks of near rows against blocks of near kernels.
 
-    Exponents are float64; the exponentials and a block's sum are float32, relative to the best of a few hundred kernels, so
-    that log p errs by less than 1e-6. Kernels too far from a block of rows to change the twelfth digit are
-    skipped.
+    Exponents are float64. With more than 4,096 kernels the exponentials and a block's sum are float32, relative to the best of
+    a few hundred kernels, so that log p errs by less than 1e-6. Kernels too far from a block of rows to change the twelfth
+    digit are skipped.
 
     Parameters
     ----------
@@ -198,7 +204,8 @@ class KernelSum:
         self._low, self._high = np.minimum.reduceat(F, starts, axis=0), np.maximum.reduceat(F, starts, axis=0)
         self._block_weight = np.log(np.add.reduceat(self.weight, starts))
         self._sketch = np.unique(np.linspace(0, len(F) - 1, min(len(F), _KERNELS)).astype(np.intp))
-        self._weight32 = (self.weight / self.weight.max()).astype(np.float32)
+        self._dtype = np.float32 if len(F) > MANY else np.float64
+        self._relative = (self.weight / self.weight.max()).astype(self._dtype)
         self._log_total = np.log(self.weight.sum())
         self._log_top = np.log(self.weight.max())
 
@@ -228,7 +235,7 @@ class KernelSum:
             left = np.concatenate([left[:, :D], np.ones((len(left), 1)), left[:, -1:]], axis=1)
             right = self._short
         block = np.empty((_QUERIES, _KERNELS))
-        small = np.empty((_QUERIES, _KERNELS), dtype=np.float32)
+        small = np.empty((_QUERIES, _KERNELS), dtype=self._dtype)
         out = np.empty(len(X))
         for start in range(0, len(left), _QUERIES):
             q = left[start : start + _QUERIES].copy()
@@ -241,8 +248,8 @@ class KernelSum:
                 t, e = block[: len(q), :width], small[: len(q), :width]
                 np.matmul(q, right[:, at], out=t)
                 with np.errstate(over="ignore", under="ignore"):
-                    np.exp(t, out=e, dtype=np.float32, casting="same_kind")
-                    total += e @ self._weight32[at]
+                    np.exp(t, out=e, dtype=self._dtype, casting="same_kind")
+                    total += e @ self._relative[at]
             with np.errstate(divide="ignore"):
                 out[start : start + _QUERIES] = np.log(total) + top
             lost = ~((total > 1e-6) & (total < 1e30))  # the sketch was far from the nearest kernel

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from skgen.base import GenerativeModel
-from skgen.ops.kernels import Kernel, KernelSum, distinct_rows
+from skgen.ops.kernels import MANY, Kernel, KernelSum, distinct_rows
 
 __all__ = ["KDE"]
 
@@ -49,7 +49,8 @@ class KDE(GenerativeModel):
     A missing cell of x is integrated out, exactly. A row seen in ``fit`` with missing cells stands with its observed ones, and
     with five values for each missing cell, drawn from rows that resemble it in what is observed (Titterington & Mill 1983).
 
-    ``score_samples`` is exact, in nats and in the units of the data, to about 1e-6. There are as many parameters as rows, so
+    ``score_samples`` is exact, in nats and in the units of the data: to rounding with up to 4,096 rows in a
+    class, to 1e-6 with more. There are as many parameters as rows, so
     ``n_parameters_`` is undefined. ValueError for a bandwidth that is not positive.
 
     References
@@ -276,7 +277,8 @@ class _LeftOut:
         raw = raw - centre
         F = raw * scale
         right = np.concatenate([F, -0.5 * np.square(F)], axis=1).T.copy()
-        both = np.concatenate([raw, np.square(raw)], axis=1).astype(np.float32)
+        dtype = np.float32 if len(filled) > MANY else np.float64
+        both = np.concatenate([raw, np.square(raw)], axis=1).astype(dtype)
         owner, D = kernel.owner, F.shape[1]
         value, slope = 0.0, np.zeros(len(kernel.kinds))
         whole = not np.isnan(X.sum())
@@ -291,7 +293,7 @@ class _LeftOut:
             kept = np.isfinite(top[:, 0])
             t -= np.where(kept[:, None], top, 0.0)
             with np.errstate(under="ignore", over="ignore"):
-                r = np.exp(t, dtype=np.float32, casting="same_kind")
+                r = np.exp(t, dtype=dtype, casting="same_kind")
             total = r.sum(axis=1, dtype=float)
             total[~kept] = 1.0
             factor = seen[:, np.searchsorted(owner, np.arange(len(slope)))] @ constant if len(owner) else np.zeros(len(q))

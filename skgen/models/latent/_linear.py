@@ -161,7 +161,7 @@ class LinearGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generati
             else:
                 patterns, which = np.ones((1, d), dtype=bool), np.zeros(len(away), dtype=np.intp)
             # p(z | x) = N(V W' Psi^-1 (x - mu), V), V = (I + W' Psi^-1 W)^-1, sums over the observed cells
-            M = (patterns.astype(float) @ pairs).reshape(-1, q, q) + np.eye(q)
+            M = (patterns.astype(float) @ pairs).reshape(len(patterns), q, q) + np.eye(q)
             V = np.linalg.inv(M)
             V = (V + V.mT) / 2
             b = away @ scaled
