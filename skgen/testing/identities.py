@@ -28,7 +28,7 @@ def _gap(a: Any, b: Any) -> float:
     return float(gap.max(initial=0.0))
 
 
-@check("S8")
+@check("S8", statistical=True)
 def bayes_identity(subject: Subject) -> Measured:
     """predict, predict_proba and score_samples are Bayes' rule over p(x|y) and the priors, and priors= moves them all."""
     cases = subject.labelled()
