@@ -7,7 +7,7 @@ result does not depend on how many rows are asked about at a time.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -22,7 +22,9 @@ _LOG_2PI = np.log(2 * np.pi)
 #: whitened instead.
 _STEEP = 1e7
 #: With more columns than this, features cost more than whitening.
-_WIDE = 64
+_WIDE = 48
+#: A pattern of missing cells that so many rows have is worked on by itself.
+_MANY = 8
 
 
 @dataclass
@@ -93,13 +95,44 @@ def has_missing(X: np.ndarray) -> bool:
     return bool(np.isnan(X.sum()))
 
 
-def _patterns(seen: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Each distinct row of ``seen`` and the rows that have it."""
+def _pattern_blocks(seen: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Distinct rows of ``seen`` (p, d), the rows (n,) that have one of them, and which (n,).
+
+    A pattern of many rows comes by itself, those of a few rows together, so that neither a row nor a pattern costs a
+    turn of a loop; blocks keep to some 16 MB with ``size`` numbers a pattern.
+    """
     packed = np.ascontiguousarray(np.packbits(seen, axis=1))
     key = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
     _, first, inverse, counts = np.unique(key, return_index=True, return_inverse=True, return_counts=True)
-    groups = np.split(np.argsort(inverse, kind="stable"), np.cumsum(counts)[:-1])
-    return [(seen[i], rows) for i, rows in zip(first, groups, strict=True)]
+    order = np.argsort(inverse, kind="stable")
+    stop = np.cumsum(counts)
+    for i in np.flatnonzero((counts >= _MANY) | seen[first].all(axis=1)):
+        rows = order[stop[i] - counts[i] : stop[i]]
+        step = len(rows) if seen[first[i]].all() else CHUNK
+        for start in range(0, len(rows), step):
+            some = rows[start : start + step]
+            yield seen[first[i]][None], some, np.zeros(len(some), dtype=int)
+    few = np.flatnonzero((counts < _MANY) & ~seen[first].all(axis=1))
+    step = max(1, 2**20 // (size * 2))
+    for start in range(0, len(few), step):
+        block = few[start : start + step]
+        rows = np.concatenate([order[stop[i] - counts[i] : stop[i]] for i in block])
+        yield seen[first[block]], rows, np.repeat(np.arange(len(block)), counts[block])
+
+
+def _apply(matrices: np.ndarray, which: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """The matrix (p, K, d, d) of each row's pattern and component times that row of x (n, K, d)."""
+    if len(matrices) == 1:
+        return np.matmul(x.transpose(1, 0, 2), matrices[0].mT).transpose(1, 0, 2)
+    return np.matmul(matrices[which], x[..., None])[..., 0]
+
+
+def _feature_rows(d: int) -> int:
+    """Rows whose features fit in the cache; a power of two that divides ``CHUNK``."""
+    rows = CHUNK
+    while rows > 128 and rows * (d + 1) * (d + 2) // 2 > 2**19:
+        rows //= 2
+    return rows
 
 
 def _add_features(x: np.ndarray, out: np.ndarray) -> np.ndarray:
@@ -183,50 +216,67 @@ class FullGaussians(_Stacked):
 
     def log_prob(self, X: np.ndarray, log_weight: np.ndarray | float = 0.0) -> np.ndarray:
         """log p(x | k) + ``log_weight``, (K, n); a NaN cell is integrated out."""
-        out = np.empty((len(self.mean), len(X)))
         if not has_missing(X):
-            return self._log_prob_complete(X, log_weight, out)
-        for pattern, rows in _patterns(~np.isnan(X)):
-            if pattern.all():
-                out[:, rows] = self._log_prob_complete(X[rows], log_weight, np.empty((len(self.mean), len(rows))))
-                continue
-            root, log_det = self._marginal(pattern)
-            for start in range(0, len(rows), CHUNK):
-                some = rows[start : start + CHUNK]
-                centred = np.where(pattern[:, None], X[some].T - self.mean[:, :, None], 0.0)
-                out[:, some] = self._from_whitened(root @ centred, log_det, pattern.sum(), log_weight)
+            return self._log_prob_complete(X, log_weight)
+        out = np.empty((len(self.mean), len(X)))
+        for patterns, rows, which in _pattern_blocks(~np.isnan(X), self.covariance.size):
+            if patterns.all():
+                out[:, rows] = self._log_prob_complete(X[rows], log_weight)
+            else:
+                out[:, rows] = self._log_prob_observed(X[rows], patterns, which, *self._marginal(patterns), log_weight)[1]
         return out
 
-    @staticmethod
-    def _from_whitened(z: np.ndarray, log_det: np.ndarray, d: int, log_weight: np.ndarray | float) -> np.ndarray:
-        constant = log_weight - 0.5 * (log_det + d * _LOG_2PI)
-        return constant[:, None] - 0.5 * np.einsum("kdn,kdn->kn", z, z)
-
-    def _log_prob_complete(self, X: np.ndarray, log_weight: np.ndarray | float, out: np.ndarray) -> np.ndarray:
-        n, d = X.shape
-        K = len(self.mean)
-        if self.theta is not None:
-            theta = self.theta.copy()
-            theta[:, -1] += log_weight
-            phi = np.empty((theta.shape[1], min(n, CHUNK)))
-            for start in range(0, n, CHUNK):
-                np.matmul(theta, _add_features(X[start : start + CHUNK], phi), out=out[:, start : start + CHUNK])
+    def _log_prob_complete(self, X: np.ndarray, log_weight: np.ndarray | float) -> np.ndarray:
+        out = np.empty((len(self.mean), len(X)))
+        if self.theta is None:
+            for at, log_p in self._whitened(X, log_weight):
+                out[:, at] = log_p
             return out
-        shift = np.einsum("kij,kj->ki", self.whiten, self.mean).reshape(K * d, 1)
-        for start in range(0, n, CHUNK):
-            z = self.whiten.reshape(K * d, d) @ X[start : start + CHUNK].T
-            z -= shift
-            out[:, start : start + CHUNK] = self._from_whitened(z.reshape(K, d, -1), self.log_det, d, log_weight)
+        theta = self.theta.copy()
+        theta[:, -1] += log_weight
+        step = _feature_rows(X.shape[1])
+        phi = np.empty((theta.shape[1], min(len(X), step)))
+        for start in range(0, len(X), step):
+            np.matmul(theta, _add_features(X[start : start + step], phi), out=out[:, start : start + step])
         return out
 
-    def _marginal(self, pattern: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Whitening (K, d, d) and log-determinants of the observed cells.
+    def _whitened(self, X: np.ndarray, log_weight: np.ndarray | float) -> Iterator[tuple[slice, np.ndarray]]:
+        """Each chunk of complete rows and its log p(x | k) + log_weight, from |W (x - m)|^2 = |W x - W m|^2."""
+        K, d = self.mean.shape
+        shift = np.einsum("kij,kj->ki", self.whiten, self.mean).reshape(K * d, 1)
+        constant = (log_weight - 0.5 * (self.log_det + d * _LOG_2PI))[:, None]
+        for start in range(0, len(X), CHUNK // 4):
+            at = slice(start, start + CHUNK // 4)
+            z = self.whiten.reshape(K * d, d) @ X[at].T
+            z -= shift
+            z = z.reshape(K, d, -1)
+            yield at, constant - 0.5 * np.einsum("kdn,kdn->kn", z, z)
+
+    def _marginal(self, patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Whitening (p, K, d, d) and log-determinants (p, K) of the cells that patterns (p, d) observe.
 
         A missing cell becomes an independent unit normal, which adds nothing, so that all patterns have one shape.
         """
-        block = np.where(pattern[:, None] & pattern, self.covariance, np.eye(len(pattern)))
-        factor = np.linalg.cholesky(block)
-        return np.linalg.inv(factor), 2 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
+        both = patterns[:, None, :, None] & patterns[:, None, None, :]
+        factor = np.linalg.cholesky(np.where(both, self.covariance, np.eye(patterns.shape[1])))
+        return np.linalg.inv(factor), 2 * np.log(np.diagonal(factor, axis1=2, axis2=3)).sum(axis=2)
+
+    def _log_prob_observed(self, X, patterns, which, root, log_det, log_weight) -> tuple[np.ndarray, np.ndarray]:
+        """x - m of each row and component (n, K, d), 0 where missing, and log p of what is observed (K, n)."""
+        seen = patterns[which]
+        centred = np.where(seen[:, None, :], X[:, None, :] - self.mean, 0.0)
+        z = _apply(root, which, centred)
+        log_p = -0.5 * (log_det[which] + seen.sum(axis=1)[:, None] * _LOG_2PI + np.square(z).sum(axis=2))
+        return centred, (log_p + log_weight).T
+
+    def _conditional(self, patterns: np.ndarray, root: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """B and the covariance of the hidden cells (p, K, d, d), given the observed ones, whose whitening is ``root``."""
+        # E[x | observed] = m + B (x_o - m_o),  Cov = S - B S  with B = S_.o (S_oo)^-1
+        B = (self.covariance * patterns[:, None, None, :]) @ (root.mT @ root)
+        either = patterns[:, None, :, None] | patterns[:, None, None, :]
+        left = np.where(either, 0.0, self.covariance - B @ self.covariance)
+        # an observed cell is itself, to the last digit
+        return np.where(patterns[:, None, :, None], np.eye(patterns.shape[1]), B), left
 
     # ---- EM
 
@@ -237,74 +287,54 @@ class FullGaussians(_Stacked):
         if not has_missing(X):
             self._add_complete(X, weight, log_weight, total)
         else:
-            for pattern, rows in _patterns(~np.isnan(X)):
-                if pattern.all():
+            for patterns, rows, which in _pattern_blocks(~np.isnan(X), self.covariance.size):
+                if patterns.all():
                     self._add_complete(X[rows], weight[rows], log_weight, total)
                 else:
-                    self._add_pattern(X[rows], weight[rows], log_weight, pattern, total)
+                    self._add_observed(X[rows], weight[rows], log_weight, patterns, which, total)
         mass = np.maximum(total.mass, np.finfo(float).tiny)
         shift = total.first / mass[:, None]
         scatter = total.second - shift[:, :, None] * total.first[:, None, :]
         return Moments(total.mass, self.mean + shift, scatter, total.mass[:, None], total.log_likelihood)
 
     def _add_complete(self, X: np.ndarray, weight: np.ndarray, log_weight: np.ndarray, total: _Sums) -> None:
-        if self.theta is None:
-            self._add_whitened(X, weight, log_weight, total, self.whiten, self.log_det, None)
-            return
         d = X.shape[1]
+        if self.theta is None:
+            for at, joint in self._whitened(X, log_weight):
+                x = X[at]
+                share = total.add_shares(joint, weight[at])
+                for k, m in enumerate(self.mean):
+                    total.add_rows(k, x - m, share[k])
+            return
         theta = self.theta.copy()
         theta[:, -1] += log_weight
         raw = np.zeros(theta.shape)
-        phi = np.empty((theta.shape[1], min(len(X), CHUNK)))
-        for start in range(0, len(X), CHUNK):
-            w = weight[start : start + CHUNK]
-            features = _add_features(X[start : start + CHUNK], phi)
-            share, log_p = softmax(theta @ features)
-            share *= w
-            raw += share @ features.T
-            total.log_likelihood += float(w @ log_p)
+        step = _feature_rows(d)
+        phi = np.empty((theta.shape[1], min(len(X), step)))
+        for start in range(0, len(X), step):
+            w = weight[start : start + step]
+            features = _add_features(X[start : start + step], phi)
+            raw += total.add_shares(theta @ features, w) @ features.T
         mass, first = raw[:, -1], raw[:, -1 - d : -1]
         second = np.empty((len(raw), d, d))
         i, j = _upper(d)
         second[:, i, j] = second[:, j, i] = raw[:, : -1 - d]
         # about the present mean m: sum r (x - m) = s - r m,  sum r (x - m)(x - m)' = S - s m' - m s' + r m m'
         m, cross = self.mean, first[:, :, None] * self.mean[:, None, :]
-        total.mass += mass
         total.first += first - mass[:, None] * m
         total.second += second - cross - cross.mT + mass[:, None, None] * m[:, :, None] * m[:, None, :]
 
-    def _conditional(self, pattern: np.ndarray, root: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """B and the covariance of the hidden cells, given the observed ones, whose whitening is ``root``."""
-        # E[x | observed] = m + B (x_o - m_o),  Cov = S - B S  with B = S_.o (S_oo)^-1
-        B = (self.covariance * pattern) @ (root.mT @ root)
-        left = np.where(pattern[:, None] | pattern, 0.0, self.covariance - B @ self.covariance)
-        B[:, pattern] = np.eye(len(pattern))[pattern]  # an observed cell is itself, to the last digit
-        return B, left
+    def _add_observed(self, X, weight, log_weight, patterns, which, total) -> None:
+        root, log_det = self._marginal(patterns)
+        B, left = self._conditional(patterns, root)
+        centred, joint = self._log_prob_observed(X, patterns, which, root, log_det, log_weight)
+        share = total.add_shares(joint, weight)
+        expected = _apply(B, which, centred)
+        for k in range(len(self.mean)):
+            total.add_rows(k, expected[:, k], share[k])
+            total.second[k] += np.tensordot(np.bincount(which, share[k], len(patterns)), left[:, k], 1)
 
-    def _add_pattern(self, X: np.ndarray, weight: np.ndarray, log_weight: np.ndarray, pattern: np.ndarray, total: _Sums) -> None:
-        root, log_det = self._marginal(pattern)
-        B, left = self._conditional(pattern, root)
-        before = total.mass.copy()
-        self._add_whitened(X, weight, log_weight, total, root, log_det, (pattern, B))
-        total.second += (total.mass - before)[:, None, None] * left
-
-    def _add_whitened(self, X, weight, log_weight, total, whiten, log_det, partial) -> None:
-        for start in range(0, len(X), CHUNK):
-            w = weight[start : start + CHUNK]
-            centred = X[start : start + CHUNK].T - self.mean[:, :, None]
-            n_seen = X.shape[1]
-            if partial is not None:
-                pattern, B = partial
-                n_seen = int(pattern.sum())
-                centred[:, ~pattern] = 0.0
-            share, log_p = softmax(self._from_whitened(whiten @ centred, log_det, n_seen, log_weight))
-            share *= w
-            if partial is not None:
-                centred = B @ centred
-            total.log_likelihood += float(w @ log_p)
-            total.mass += share.sum(axis=1)
-            total.first += np.einsum("kdn,kn->kd", centred, share)
-            total.second += (centred * share[:, None, :]) @ centred.mT
+    # ---- draws
 
     def sample(self, component: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """One draw of each component listed, (n, d)."""
@@ -313,18 +343,19 @@ class FullGaussians(_Stacked):
 
     def sample_missing(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A copy of rows whose NaN cells are drawn from component k given the others."""
-        at = slice(k, k + 1)
-        one = FullGaussians(self.mean[at], self.covariance[at], self.whiten[at], self.log_det[at], None)
+        one = self.take(slice(k, k + 1))
         full = X.copy()
-        for pattern, rows in _patterns(~np.isnan(X)):
-            if pattern.all():
+        for patterns, rows, which in _pattern_blocks(~np.isnan(X), one.covariance.size):
+            if patterns.all():
                 continue
-            hidden = ~pattern
-            B, left = one._conditional(pattern, one._marginal(pattern)[0])
-            expected = self.mean[k] + np.where(pattern, X[rows] - self.mean[k], 0.0) @ B[0].T
-            value, vector = np.linalg.eigh(left[0][np.ix_(hidden, hidden)])  # a root that rounding cannot break
-            noise = rng.standard_normal((len(rows), int(hidden.sum()))) @ (vector * np.sqrt(np.maximum(value, 0.0))).T
-            full[np.ix_(rows, hidden)] = expected[:, hidden] + noise
+            root, log_det = one._marginal(patterns)
+            B, left = one._conditional(patterns, root)
+            centred, _ = one._log_prob_observed(X[rows], patterns, which, root, log_det, 0.0)
+            value, vector = np.linalg.eigh(left)  # a root that rounding cannot break
+            noise = rng.standard_normal((len(rows), 1, X.shape[1]))
+            noise = _apply(vector * np.sqrt(np.maximum(value, 0.0))[:, :, None, :], which, noise)
+            drawn = self.mean[k] + (_apply(B, which, centred) + noise)[:, 0]
+            full[rows] = np.where(patterns[which], X[rows], drawn)
         return full
 
 
@@ -336,6 +367,20 @@ class _Sums:
     first: np.ndarray
     second: np.ndarray
     log_likelihood: float = 0.0
+
+    def add_shares(self, joint: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """weight x p(k | x), (K, n), from log p(x, k), which is overwritten."""
+        share, log_p = softmax(joint)
+        share *= weight
+        self.log_likelihood += float(weight @ log_p)
+        self.mass += share.sum(axis=1)
+        return share
+
+    def add_rows(self, k: int, away: np.ndarray, share: np.ndarray) -> None:
+        """Rows x - m (n, d), and their shares in component k."""
+        self.first[k] += share @ away
+        scaled = away * np.sqrt(share)[:, None]
+        self.second[k] += scaled.T @ scaled  # a symmetric product costs half
 
 
 @dataclass

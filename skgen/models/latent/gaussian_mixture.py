@@ -187,7 +187,7 @@ class GaussianMixture(ComponentModel):
         n_init = self.n_init if K > 1 else 1
         for _ in range(n_init):
             self._seed(filled, missing, w, rng)
-            if n_init > 1 or len(rows) < len(X):
+            if n_init > 1 or 8 * len(rows) < len(X):
                 objective, _, _ = climb(lambda: self._step(some, w), _SHORT, self.tol)
             else:
                 objective = 0.0
@@ -259,6 +259,9 @@ class GaussianMixture(ComponentModel):
             np.searchsorted(edges[:-1] / edges[-1], rng.random(n), side="right") if len(edges) > 1 else np.zeros(n, dtype=int)
         )
         return self._gaussians.sample(component, rng)
+
+    def _sample_missing_component(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return self._gaussians.sample_missing(k, X, rng)
 
     def _sample_missing_component(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return self._gaussians.sample_missing(k, X, rng)
