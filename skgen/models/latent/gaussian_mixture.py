@@ -263,9 +263,6 @@ class GaussianMixture(ComponentModel):
     def _sample_missing_component(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return self._gaussians.sample_missing(k, X, rng)
 
-    def _sample_missing_component(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return self._gaussians.sample_missing(k, X, rng)
-
     # ---- what a user reads
 
     @property
