@@ -589,6 +589,42 @@ def test_the_best_are_marked_on_a_terminal():
     assert re.search(rf"\x1b\[1;32m *{re.escape(best)}", out.getvalue())
 
 
+def test_a_narrow_terminal_keeps_every_figure():
+    from io import StringIO
+
+    from rich.console import Console
+
+    X, y = mixed(missing=False)
+    models = {"hist_gradient_boosting": "naive_bayes", "bad": Failing()}
+    result = skgen.compare(models, X, y, n_folds=2)
+    out = StringIO()
+    Console(file=out, width=80, color_system=None).print(result)
+    lines = out.getvalue().splitlines()
+    row = next(line for line in lines if line.startswith("hist_gradient_boosting")).split()
+    assert row[1] == f"{result.table.iloc[0]['accuracy']:.3f}"
+    assert row[5] == "exact"
+    assert "…" not in out.getvalue()
+    assert any(line.startswith("  bad: fold 1 of 2: RuntimeError: planted failure") for line in lines)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pd.Series(pd.Categorical(["a", "b"] * 30)),
+        pd.Series([True, False] * 30, dtype="boolean"),
+        pd.Series([3, 5] * 30, dtype="Int64"),
+        ["a", "b"] * 30,
+        np.array([[1.0], [2.0]] * 30),
+        pl.Series(["a", "b"] * 30),
+    ],
+)
+def test_labels_come_in_many_containers(labels):
+    X, _ = mixed(60, missing=False)
+    table = skgen.compare(["naive_bayes", "logistic_regression"], X, labels, n_folds=2).table
+    assert (table["error"] == "").all()
+    assert table["accuracy"].between(0, 1).all()
+
+
 def test_the_progress_bar_counts_folds(capfd):
     X, y = mixed(missing=False)
     skgen.compare("naive_bayes", X, y, n_folds=2, progress=True)

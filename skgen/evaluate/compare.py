@@ -107,19 +107,19 @@ def compare(
         warnings.simplefilter("always")
         read = column_kinds if isinstance(column_kinds, Columns) else columns(data.X, column_kinds, image_shape=data.image_shape)
     notes = data.notes + [f"Columns: {' '.join(str(warning.message).split())}" for warning in caught]
-    settings = Settings(read, data.y, bool(pd.isna(data.X).to_numpy().any() if hasattr(data.X, "iloc") else pd.isna(data.X).any()),
-                        seed, n_jobs, device, data.image_shape)  # fmt: skip
+    missing = bool(np.asarray(pd.isna(data.X)).any())
+    settings = Settings(read, data.y, missing, seed, n_jobs, device, data.image_shape)
     chosen, left_out = candidates(models, settings)
     splits, how, fold_notes = _splits(data, n_folds, seed)
+    classes = np.unique(data.y)
     records = []
     with _progress(progress, chosen, len(splits)) as advance:
         for candidate in chosen:
-            records.append(folds.run(candidate, data.X, data.y, splits, np.unique(data.y), time_limit, advance(candidate.label)))
-    table = pd.DataFrame({record.label: record.row(np.unique(data.y)) for record in records}).T
-    table = table.infer_objects().rename_axis("model")
+            records.append(folds.run(candidate, data.X, data.y, splits, classes, time_limit, advance(candidate.label)))
+    table = pd.DataFrame({record.label: record.row(classes) for record in records}).T.infer_objects().rename_axis("model")
     about = {"skgen": skgen.__version__, "data": data.name, "rows": len(data.y), "columns": len(read),
-             "classes": np.unique(data.y).tolist(), "folds": len(splits), "random_state": seed}  # fmt: skip
-    title = f"{data.name}: {len(data.y):,} rows, {_kinds(read)}, {len(np.unique(data.y))} classes; {how}"
+             "classes": classes.tolist(), "folds": len(splits), "random_state": seed}  # fmt: skip
+    title = f"{data.name}: {len(data.y):,} rows, {_kinds(read)}, {len(classes)} classes; {how}"
     return Comparison(table, title, [*notes, *fold_notes, *left_out, *_notes(records, chosen, table, read, device)], about)
 
 
@@ -144,7 +144,7 @@ def _data(X: Any, y: Any, split: Any, image_shape: Any) -> datasets.Data:
     else:
         if y is None:
             raise ValueError("compare needs labels: y=labels, or the name of the column of X that holds them.")
-        data = datasets.Data("data", _table(X), np.asarray(pd.Series(np.ravel(y)), dtype=None))
+        data = datasets.Data("data", _table(X), pd.Series(np.ravel(y)).infer_objects().to_numpy())
     if image_shape is not None:
         data.image_shape = tuple(image_shape)
     check_consistent_length(data.X, data.y)

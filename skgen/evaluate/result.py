@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,9 @@ _COLUMNS = {
     "predict_seconds": ("predict s", False),
     "sample_seconds": ("draw 1,000 s", False),
 }
+
+#: Columns of a terminal from which heads stand on one line, and errors beside their rows.
+_WIDE = 120
 
 
 def seconds(value: float) -> str:
@@ -77,30 +81,37 @@ class Comparison:
             return None
         return values.max() if _COLUMNS[column][1] else values.min()
 
-    def __rich__(self) -> Any:
-        from rich.console import Group
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
         from rich.padding import Padding
         from rich.text import Text
 
-        notes = [Padding(Text(note), (0, 0, 0, 2)) for note in self.notes]
-        return Group(Text(self.title, style="bold"), self._rich_table(), *([Text("")] if notes else []), *notes)
+        narrow = options.max_width < _WIDE
+        yield Text(self.title, style="bold")
+        yield self._rich_table(narrow)
+        notes = [Text(note) for note in self.notes]
+        if narrow:  # a remark has no room beside its row
+            said = [(f"{label}: {_remark(row)}", row) for label, row in self.table.iterrows() if _remark(row)]
+            notes = [Text(text, style=_style(row)) for text, row in said] + notes
+        if notes:
+            yield Text("")
+        for note in notes:
+            yield Padding(note, (0, 0, 0, 2))
 
-    def _rich_table(self) -> Table:
+    def _rich_table(self, narrow: bool) -> Table:
         from rich.table import Table
         from rich.text import Text
 
-        shown = Table(box=None, pad_edge=False, header_style="dim")
+        shown = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0) if narrow else (0, 1))
         shown.add_column("model", no_wrap=True)
         for head, _ in _COLUMNS.values():
-            shown.add_column(head, justify="right", no_wrap=True)
-        remarks = [row["error"] or row["stopped"] for _, row in self.table.iterrows()]
-        if any(remarks):
+            shown.add_column(head.replace(" ", "\n") if narrow and head != "log p(x)" else head, justify="right", no_wrap=True)
+        remarks = not narrow and any(_remark(row) for _, row in self.table.iterrows())
+        if remarks:
             shown.add_column("", overflow="fold")
         best = {column: self.best(column) for column in _COLUMNS}
-        for (label, row), remark in zip(self.table.iterrows(), remarks, strict=True):
+        for label, row in self.table.iterrows():
             cells = [Text(_cell(column, row), style="bold green" if row[column] == best[column] else "") for column in _COLUMNS]
-            style = "red" if row["error"] else "yellow"
-            shown.add_row(Text(str(label)), *cells, *([Text(remark, style=style)] if any(remarks) else []))
+            shown.add_row(Text(str(label)), *cells, *([Text(_remark(row), style=_style(row))] if remarks else []))
         return shown
 
     def __repr__(self) -> str:
@@ -111,6 +122,14 @@ class Comparison:
         out = StringIO()
         Console(file=out, width=2_000, color_system=None, force_terminal=False).print(self)
         return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def _remark(row: pd.Series) -> str:
+    return row["error"] or row["stopped"]
+
+
+def _style(row: pd.Series) -> str:
+    return "red" if row["error"] else "yellow"
 
 
 def _cell(column: str, row: pd.Series) -> str:
