@@ -258,9 +258,14 @@ class GenerativeModel(Questions, Parameters):
         if hasattr(self, "max_iter"):
             self.n_iter_ = max([getattr(density, "n_iter_", 1) for density in getattr(part, "densities_", [])] + [1])
 
+    @property
+    def _shown_as(self) -> str:
+        """The name that messages about columns use."""
+        return type(self).__name__
+
     def _prepare(self, columns: Columns, coded: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, int]:
         """Set the conversions and an unfitted part, and return the rows it learns from and how often each is there."""
-        name, n_bins, n_classes = type(self).__name__, getattr(self, "n_bins", None), len(vars(self).get("classes_", (0,)))
+        name, n_bins, n_classes = self._shown_as, getattr(self, "n_bins", None), len(vars(self).get("classes_", (0,)))
         self._coding = Coding(columns, set(self.kinds), name, coded, weight, n_bins, registry.taking, n_classes)
         self.columns_, self._fitted = columns, self.part(self._coding.columns)
         return self._coding.rows_to_fit(coded)

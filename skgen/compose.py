@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from inspect import signature
 from typing import Any
@@ -80,6 +80,10 @@ class ForeignDensity(GenerativeModel):
     """
 
     density: Any = field(default="naive_bayes", kw_only=False)
+
+    @property
+    def _shown_as(self) -> str:
+        return type(self.density).__name__
 
     def _in_units(self, X: np.ndarray) -> np.ndarray:
         return X * self.columns_.scale + self.columns_.loc
@@ -267,6 +271,12 @@ class GenerativeClassifier(GenerativeModel):
 
     def _sample_class(self, k: int, n: int, rng: np.random.Generator) -> np.ndarray:
         return self._shells[k]._sample_coded(0, n, rng)
+
+    def _sample_missing(self, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return self._sample_missing_class(0, X, rng)
+
+    def _sample_missing_class(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return self._shells[k]._sample_missing_coded(0, X, rng)
 
     @property
     def densities_(self) -> list[Any]:
@@ -518,15 +528,27 @@ class TransformedDensity(GenerativeModel):
         self._update_classes(X, weight[:, None], rng)
 
     def _sample_class(self, k: int, n: int, rng: np.random.Generator) -> np.ndarray:
+        return self._back(n, lambda rows: self._shell._sample_coded(k, len(rows), rng))
+
+    def _sample_missing(self, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return self._sample_missing_class(0, X, rng)
+
+    def _sample_missing_class(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        coded, _ = self._forward(X)
+        drawn = self._back(len(X), lambda rows: self._shell._sample_missing_coded(k, coded[rows], rng))
+        return np.where(np.isnan(X), drawn, X)
+
+    def _back(self, n: int, draw: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """n rows in coded units of X from draws behind T; ``draw`` is asked again for rows that no x maps to."""
         out = np.empty((n, len(self.columns_)))
         wanted = np.arange(n)
         for _ in range(100):
-            at = self._shell.columns_.decode(self._shell._sample_coded(k, len(wanted), rng))
+            at = self._shell.columns_.decode(draw(wanted))
             with np.errstate(all="ignore"):
                 for step in reversed(self._steps if len(at) else []):
                     at = np.asarray(step.inverse_transform(at), dtype=float)
             out[wanted] = (at - self.columns_.loc) / self.columns_.scale
-            wanted = wanted[~np.isfinite(at).all(axis=1)]  # no x maps there
+            wanted = wanted[~np.isfinite(at).all(axis=1)]
             if not len(wanted):
                 return out
         raise ValueError(

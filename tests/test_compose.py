@@ -203,7 +203,7 @@ def test_columns_are_read_on_all_rows_before_the_split_by_class():
     hidden = frame.astype({"b": "Int64"})
     hidden.loc[3, "b"] = None
     assert np.isfinite(model.score_samples(hidden)).all()
-    with pytest.raises(ValueError, match=r"Column 'c' is categorical, which .* cannot take: it takes continuous"):
+    with pytest.raises(ValueError, match=r"Column 'c' is categorical, which KernelDensity cannot take: it takes continuous"):
         GenerativeClassifier(KernelDensity()).fit(frame, y)
 
 
@@ -402,6 +402,39 @@ def test_missing_cells_pass_scalers_but_no_rotation(lines):
     np.testing.assert_allclose(model.score_samples(holes), plain.score_samples(holes), atol=1e-6)
     with pytest.raises(ValueError, match=r"TransformedDensity .*missing cells"):
         TransformedDensity(PCA(), "naive_bayes").fit(holes)
+
+
+@pytest.mark.parametrize("model", [GenerativeClassifier("naive_bayes"), TransformedDensity(PowerTransformer(), "naive_bayes")])
+def test_missing_cells_are_drawn_given_the_others(iris, model):
+    X, y = iris
+    model = clone(model).set_params(random_state=0).fit(X, y)
+    holes = X.copy()
+    holes[:, 2] = np.nan
+    filled = model.impute(holes, how="draw")
+    np.testing.assert_array_equal(filled[:, [0, 1, 3]], X[:, [0, 1, 3]])
+    assert np.corrcoef(filled[:, 2], X[:, 2])[0, 1] > 0.9  # by the class that the other cells tell
+
+
+def test_transformed_labels_that_are_partly_known(iris):
+    X, y = iris
+    some = np.where(np.arange(150) % 5 == 0, y, -1)
+    for transformer in (StandardScaler(), PCA()):
+        assert TransformedDensity(transformer, "naive_bayes", unlabeled=-1).fit(X, some).score(X, y) > 0.85
+
+
+@pytest.mark.parametrize(
+    "transformer", [StandardScaler(), PowerTransformer(), PowerTransformer("box-cox"), PCA(whiten=True)], ids=str
+)
+def test_rows_far_away_keep_finite_probabilities(transformer):
+    X, y = load_wine(return_X_y=True)
+    X = X[:, :4]
+    for density in (NaiveBayes(distributions="normal"), KernelDensity(), GaussianMixture()):
+        model = TransformedDensity(transformer, density).fit(X, y)
+        for far in (X[:3] * 1e6, X[:3] * -1e6, X[:3] * 1e60, np.full((1, 4), 1e300), np.full((1, 4), -1e300)):
+            p, log_p = model.predict_proba(far), model.score_samples(far)
+            np.testing.assert_allclose(p.sum(axis=1), 1)
+            assert not np.isnan(log_p).any()
+            assert (log_p < np.inf).all()
 
 
 def test_frames_weights_and_names(lines):
