@@ -168,7 +168,7 @@ class Network:
 
     def _batches(self, X: np.ndarray, rows: np.ndarray, prune: bool, held: bool = False) -> Iterator[tuple[np.ndarray, Plan]]:
         """The rows in groups that one plan serves: by pattern of missing cells, or all together if patterns are many."""
-        if not len(rows):
+        if not len(rows) or not X.shape[1]:
             return
         missing = np.isnan(X[rows])
         packed = np.ascontiguousarray(np.packbits(missing, axis=1))
