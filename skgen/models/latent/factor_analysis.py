@@ -91,8 +91,8 @@ class FactorAnalysis(LinearGaussian):
         low = np.log(self.reg_covar)
         high = np.maximum(np.log(np.maximum(variance, self.reg_covar)), low)
         start = np.clip(np.log(np.maximum(last, self.reg_covar)), low, high)
-        # the loss is minus twice the log-likelihood a row and tol is in nats; a fraction of it, since gains are uneven
-        options = {"maxiter": max_iter, "maxfun": 20 * max_iter, "ftol": 2e-3 * self.tol / d, "gtol": 1e-6, "maxcor": 20}
+        # tol is that of EM; a quasi-Newton search ends with a rush, and its last steps pin the answer down to rounding
+        options = {"maxiter": max_iter, "maxfun": 20 * max_iter, "ftol": 1e-7 * self.tol, "gtol": 1e-8, "maxcor": 20}
         bounds = np.stack([np.full(d, low), high], axis=1)
         found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         value, vector, _ = _spectrum(S, found.x, q)
