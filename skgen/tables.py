@@ -206,6 +206,10 @@ class Columns:
             elif self.n_levels_are_01(j) and isinstance(column, np.ndarray):
                 wrong = (column != 0) & (column != 1) & ~np.isnan(column)
                 X[:, j] = column
+            elif isinstance(column.dtype, pd.CategoricalDtype) and column.cat.categories.equals(levels):
+                X[:, j] = column.cat.codes
+                X[X[:, j] < 0, j] = np.nan
+                continue
             else:
                 code = levels.get_indexer(pd.Index(column) if isinstance(column, pd.Series) else column)
                 X[:, j] = code
