@@ -90,6 +90,21 @@ def test_no_step_of_maximum_likelihood_em_lowers_the_likelihood(data):
     assert np.diff(path).min() > -1e-9
 
 
+def test_components_with_long_tails_improve_from_step_to_step():
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.standard_t(2.5, size=(150, 2)), 8 + rng.standard_t(2.5, size=(100, 2))])
+    component = NaiveBayes(distributions={"continuous": "student_t"}, shrinkage=0.0)
+    part = Mixture(component, n_components=2).part(skgen.columns(X))
+    weight, rng = np.ones(len(X)), np.random.default_rng(0)
+    part._begin(X, part._first_shares(X, weight, rng), rng)
+    path = np.array([part._step(X, weight, rng) for _ in range(60)])
+    assert np.diff(path).min() > -1e-9
+    shares = np.exp(part._log_joint(X) - part._log_prob(X)).T
+    refitted = Mixture(component, n_components=2).part(skgen.columns(X))
+    refitted._begin(X, shares, rng)
+    assert path[-1] == pytest.approx(weight @ refitted._log_prob(X) / len(X), abs=1e-3)
+
+
 def test_a_mixture_of_gaussians_reaches_what_the_gaussian_mixture_does():
     rng = np.random.default_rng(0)
     X = np.concatenate([rng.normal(size=(150, 2)), rng.normal(size=(150, 2)) @ [[2, 1], [0, 1]] + [6, 0]])

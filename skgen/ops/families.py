@@ -16,6 +16,7 @@ from scipy.special import betaln, digamma, expit, gammaln, log_ndtr, polygamma
 __all__ = ["CONTINUOUS", "INTEGER", "Family", "fit_family"]
 
 _LOG_2PI = np.log(2 * np.pi)
+_DEGREES = (2.0, 4.0, 8.0, 16.0, 64.0)  # of freedom, of Student's t
 _TINY = 1e-9  # least variance, in units of the column's own
 
 
@@ -148,7 +149,7 @@ class StudentT(Family):
     def fit(cls, x, W, shrinkage, alpha):
         start, spread = _moments(x, W, shrinkage)
         best, score = None, np.full(len(start), -np.inf)
-        for df in (2.0, 4.0, 8.0, 16.0, 64.0):
+        for df in _DEGREES:
             candidate = cls._fixed(x, W, start, spread, df, shrinkage)
             found = np.einsum("kn,nk->k", candidate.log_prob(x), W)
             if best is None:
@@ -165,12 +166,29 @@ class StudentT(Family):
         pooled = variance.copy()
         total = W.sum(axis=0)
         for _ in range(30):
+            old_mean, old_variance = mean, variance
             # E[precision | x] = (df + 1) / (df + squared distance)
             u = (df + 1) / (df + (x - mean[:, None]) ** 2 / np.maximum(variance, _TINY)[:, None]) * W.T
             mean = np.where(total > 0, u @ x / np.maximum(u.sum(axis=1), np.finfo(float).tiny), mean)
             scatter = (u * (x - mean[:, None]) ** 2).sum(axis=1)
             variance = (scatter + shrinkage * pooled) / np.maximum(total + shrinkage, np.finfo(float).tiny)
+            moved = np.maximum((mean - old_mean) ** 2, np.abs(variance - old_variance) * 1e-5)
+            if (moved <= 1e-10 * variance).all():
+                break
         return cls(mean, np.maximum(variance, _TINY), np.full(len(mean), df))
+
+    def improve(self, x: np.ndarray, W: np.ndarray, shrinkage: float) -> StudentT:
+        """One EM step from here, then the likeliest degrees of freedom there: an outer EM needs no more (Liu & Rubin 1995)."""
+        pooled = _moments(x, W, shrinkage)[1]
+        df, total = self.df[:, None], W.sum(axis=0)
+        u = (df + 1) / (df + (x - self.mean[:, None]) ** 2 / self.variance[:, None]) * W.T
+        mean = np.where(total > 0, u @ x / np.maximum(u.sum(axis=1), np.finfo(float).tiny), self.mean)
+        scatter = (u * (x - mean[:, None]) ** 2).sum(axis=1)
+        variance = (scatter + shrinkage * pooled) / np.maximum(total + shrinkage, np.finfo(float).tiny)
+        variance = np.maximum(np.where(total > 0, variance, self.variance), _TINY)
+        tried = [StudentT(mean, variance, np.full(len(mean), df)) for df in _DEGREES]
+        likely = np.stack([np.einsum("kn,nk->k", one.log_prob(x), W) for one in tried]).argmax(axis=0)
+        return StudentT(mean, variance, np.array(_DEGREES)[likely])
 
     def log_prob(self, x):
         m, v, df = self.mean[:, None], self.variance[:, None], self.df[:, None]
@@ -390,12 +408,16 @@ INTEGER: dict[str, type[Family]] = {
 }
 
 
-def fit_family(name: str, integer: bool, x: np.ndarray, W: np.ndarray, shrinkage: float, alpha: float) -> Family:
-    """The family called ``name`` fitted to the observed cells of one column."""
+def fit_family(
+    name: str, integer: bool, x: np.ndarray, W: np.ndarray, shrinkage: float, alpha: float, before: Family | None = None
+) -> Family:
+    """The family called ``name`` fitted to the observed cells of one column, or ``before`` improved where it can be."""
     seen = ~np.isnan(x)
     if not seen.all():
         x, W = x[seen], W[seen]
     family = (INTEGER if integer else CONTINUOUS)[name]
     if not len(x):  # nothing observed: about unit spread
         x, W = np.array([0.0, 2.0] if integer else [0.5, 2.0] if family.positive else [-1.0, 1.0]), np.ones((2, W.shape[1]))
+    if isinstance(before, StudentT):  # which has no closed form to fit at each step of an EM around it
+        return before.improve(x, W, shrinkage)
     return family.fit(x, W, shrinkage, alpha)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import numpy as np
@@ -86,26 +87,26 @@ class NaiveBayes(GenerativeModel):
         self._fit_families(X, weights)
 
     def _update_classes(self, X: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> None:
-        self._fit_families(X, weights)  # the choice stands, so that EM never falls
+        self._fit_families(X, weights, self._single)  # the choice stands, so that EM never falls
 
     def _update(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
-        self._fit_families(X, weight[:, None])
+        self._fit_families(X, weight[:, None], self._single)
 
-    def _fit_families(self, X: np.ndarray, weights: np.ndarray) -> None:
+    def _fit_families(self, X: np.ndarray, weights: np.ndarray, before: Mapping[int, Family] = MappingProxyType({})) -> None:
         kinds = np.array(self.columns_.kinds)
         plain = (kinds == "continuous") & (np.array(self._families) == "normal")
         self._normal = NormalBlock.fit(np.flatnonzero(plain), X, weights, self.shrinkage)
         tables = np.flatnonzero(np.isin(kinds, ("binary", "categorical")))
         self._tables = TableBlock.fit(tables, self.columns_.n_levels, X, weights, self.alpha)
         self._single: dict[int, Family] = {
-            int(j): self._fit_one(j, self._families[j], X[:, j], weights)
+            int(j): self._fit_one(j, self._families[j], X[:, j], weights, before.get(int(j)))
             for j in range(X.shape[1])
             if not plain[j] and kinds[j] in ("continuous", "integer")
         }
 
-    def _fit_one(self, j: int, name: str, x: np.ndarray, weights: np.ndarray) -> Family:
+    def _fit_one(self, j: int, name: str, x: np.ndarray, weights: np.ndarray, before: Family | None = None) -> Family:
         integer = self.columns_.kinds[j] == "integer"
-        return fit_family(name, integer, x + self._origin(j, name), weights, self.shrinkage, self.alpha)
+        return fit_family(name, integer, x + self._origin(j, name), weights, self.shrinkage, self.alpha, before)
 
     def _origin(self, j: int, name: str) -> float:
         """What turns a coded cell into v >= 0, the data in units of its scale, for the positive families."""
