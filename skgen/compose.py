@@ -172,9 +172,11 @@ class GenerativeClassifier(GenerativeModel):
     Notes
     -----
     ``score_samples`` is log sum_y p(x|y) p(y), nats, in the units of the data. Integer columns are dequantised for a
-    continuous density, which is scored at eight offsets; ``column_kinds="continuous"`` takes them as they are. ValueError where a dict does not name the
-    classes, a density takes no ``sample_weight`` and rows differ in weight, ``sample`` is asked of a density that
-    cannot draw, or ``score_samples`` is known to be no log density (outlier detectors).
+    continuous density, which is scored at eight offsets; ``column_kinds="continuous"`` takes them as they are.
+
+    ValueError where a dict does not name the classes, a density takes no ``sample_weight`` and rows differ in weight,
+    ``sample`` is asked of a density that cannot draw, or ``score_samples`` is known to be no log density (outlier
+    detectors).
 
     References
     ----------
