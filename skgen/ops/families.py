@@ -17,6 +17,7 @@ __all__ = ["CONTINUOUS", "INTEGER", "Family", "fit_family"]
 
 _LOG_2PI = np.log(2 * np.pi)
 _DEGREES = (2.0, 4.0, 8.0, 16.0, 64.0)  # of freedom, of Student's t
+_LEAST = np.finfo(float).tiny  # keeps a sum of no weights from dividing by zero
 _TINY = 1e-9  # least variance, in units of the column's own
 
 
@@ -27,10 +28,10 @@ def _moments(x: np.ndarray, W: np.ndarray, shrinkage: float) -> tuple[np.ndarray
     everyone = W.sum(axis=1)
     pooled = np.average(x, weights=everyone)
     spread = np.average((x - pooled) ** 2, weights=everyone)
-    safe = np.maximum(total, np.finfo(float).tiny)
+    safe = np.maximum(total, _LEAST)
     mean = np.where(total > 0, (x @ W) / safe, pooled)
     scatter = np.stack([w @ (x - m) ** 2 for w, m in zip(W.T, mean, strict=True)])
-    variance = (scatter + shrinkage * spread) / np.maximum(total + shrinkage, np.finfo(float).tiny)
+    variance = (scatter + shrinkage * spread) / np.maximum(total + shrinkage, _LEAST)
     return mean, np.where(total > 0, variance, spread)
 
 
@@ -93,7 +94,7 @@ class LogNormal(Normal):
 
     @classmethod
     def fit(cls, x, W, shrinkage, alpha):
-        return super().fit(np.log(np.maximum(x, np.finfo(float).tiny)), W, shrinkage, alpha)
+        return super().fit(np.log(np.maximum(x, _LEAST)), W, shrinkage, alpha)
 
     def log_prob(self, x):
         inside = x > 0
@@ -114,7 +115,7 @@ class Gamma(Family):
 
     @classmethod
     def fit(cls, x, W, shrinkage, alpha):
-        x = np.maximum(x, np.finfo(float).tiny)
+        x = np.maximum(x, _LEAST)
         everyone = W.sum(axis=1)
         total = W.sum(axis=0) + shrinkage  # a pseudo-row has the mean and the mean log of all rows
         mean = (x @ W + shrinkage * np.average(x, weights=everyone)) / total
@@ -149,8 +150,10 @@ class StudentT(Family):
     def fit(cls, x, W, shrinkage, alpha):
         start, spread = _moments(x, W, shrinkage)
         best, score = None, np.full(len(start), -np.inf)
-        for df in _DEGREES:
-            candidate = cls._fixed(x, W, start, spread, df, shrinkage)
+        mean, variance = start, spread
+        for df in reversed(_DEGREES):  # from the normal on, each from where the last one came to
+            candidate = cls._fixed(x, W, mean, variance, df, shrinkage, spread)
+            mean, variance = candidate.mean.copy(), candidate.variance.copy()
             found = np.einsum("kn,nk->k", candidate.log_prob(x), W)
             if best is None:
                 best, score = candidate, found
@@ -162,16 +165,15 @@ class StudentT(Family):
         return best
 
     @classmethod
-    def _fixed(cls, x, W, mean, variance, df, shrinkage):
-        pooled = variance.copy()
+    def _fixed(cls, x, W, mean, variance, df, shrinkage, pooled):
         total = W.sum(axis=0)
         for _ in range(30):
             old_mean, old_variance = mean, variance
             # E[precision | x] = (df + 1) / (df + squared distance)
             u = (df + 1) / (df + (x - mean[:, None]) ** 2 / np.maximum(variance, _TINY)[:, None]) * W.T
-            mean = np.where(total > 0, u @ x / np.maximum(u.sum(axis=1), np.finfo(float).tiny), mean)
+            mean = np.where(total > 0, u @ x / np.maximum(u.sum(axis=1), _LEAST), mean)
             scatter = (u * (x - mean[:, None]) ** 2).sum(axis=1)
-            variance = (scatter + shrinkage * pooled) / np.maximum(total + shrinkage, np.finfo(float).tiny)
+            variance = (scatter + shrinkage * pooled) / np.maximum(total + shrinkage, _LEAST)
             moved = np.maximum((mean - old_mean) ** 2, np.abs(variance - old_variance) * 1e-5)
             if (moved <= 1e-10 * variance).all():
                 break
@@ -182,9 +184,9 @@ class StudentT(Family):
         pooled = _moments(x, W, shrinkage)[1]
         df, total = self.df[:, None], W.sum(axis=0)
         u = (df + 1) / (df + (x - self.mean[:, None]) ** 2 / self.variance[:, None]) * W.T
-        mean = np.where(total > 0, u @ x / np.maximum(u.sum(axis=1), np.finfo(float).tiny), self.mean)
+        mean = np.where(total > 0, u @ x / np.maximum(u.sum(axis=1), _LEAST), self.mean)
         scatter = (u * (x - mean[:, None]) ** 2).sum(axis=1)
-        variance = (scatter + shrinkage * pooled) / np.maximum(total + shrinkage, np.finfo(float).tiny)
+        variance = (scatter + shrinkage * pooled) / np.maximum(total + shrinkage, _LEAST)
         variance = np.maximum(np.where(total > 0, variance, self.variance), _TINY)
         tried = [StudentT(mean, variance, np.full(len(mean), df)) for df in _DEGREES]
         likely = np.stack([np.einsum("kn,nk->k", one.log_prob(x), W) for one in tried]).argmax(axis=0)
@@ -211,7 +213,7 @@ class Poisson(Family):
     def fit(cls, x, W, shrinkage, alpha):
         pooled = np.average(x, weights=W.sum(axis=1))
         total = W.sum(axis=0) + shrinkage
-        rate = (x @ W + shrinkage * pooled) / np.maximum(total, np.finfo(float).tiny)
+        rate = (x @ W + shrinkage * pooled) / np.maximum(total, _LEAST)
         return cls(np.maximum(np.where(total > 0, rate, pooled), _TINY))
 
     def log_prob(self, x):
