@@ -9,21 +9,18 @@ from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
-from scipy.special import boxcox
 from sklearn.base import clone, is_outlier_detector
-from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, PowerTransformer, RobustScaler, StandardScaler
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, PowerTransformer
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skgen import registry
 from skgen.base import _WEAKEST_FIRST, GenerativeModel
 from skgen.containers import Container
+from skgen.jacobians import COLUMNWISE, flat_steps, forward, log_abs_det_jacobian
 from skgen.tables import KINDS, Columns
 
-__all__ = ["GenerativeClassifier", "TransformedDensity", "log_abs_det_jacobian"]
-
-_COLUMNWISE = (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, PowerTransformer)
+__all__ = ["GenerativeClassifier", "TransformedDensity"]
 
 
 # ---- other people's densities as models
@@ -310,116 +307,6 @@ def _fit_class(
 # ---- a change of variables
 
 
-def log_abs_det_jacobian(transformer: Any, X: np.ndarray) -> np.ndarray:
-    r"""log \|det dT(x)/dx\| of a fitted transformer at each row; a cell that is NaN adds nothing.
-
-    Parameters
-    ----------
-    transformer : fitted transformer
-        StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, PowerTransformer, PCA with all components, a pipeline
-        of them, None or "passthrough", or any object with a method of this name, ``log_abs_det_jacobian(X)``.
-    X : array of shape (n, d)
-
-    Returns
-    -------
-    array of shape (n,)
-
-    Raises
-    ------
-    ValueError
-        If the transformer is not one-to-one, or its derivative is not known.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn.preprocessing import MinMaxScaler
-    >>> X = np.array([[0.0, 0.0], [2.0, 4.0]])
-    >>> np.exp(log_abs_det_jacobian(MinMaxScaler().fit(X), X))
-    array([0.125, 0.125])
-    """
-    if transformer is None or (isinstance(transformer, str) and transformer == "passthrough"):
-        return np.zeros(len(X))
-    if hasattr(transformer, "log_abs_det_jacobian"):
-        return np.asarray(transformer.log_abs_det_jacobian(X), dtype=float)
-    if isinstance(transformer, Pipeline):
-        total = np.zeros(len(X))
-        for _, step in transformer.steps:
-            total += log_abs_det_jacobian(step, X)
-            X = _transform(step, X)
-        return total
-    if isinstance(transformer, PCA):
-        return np.full(len(X), _pca_log_det(transformer))
-    if isinstance(transformer, _COLUMNWISE):
-        return np.where(np.isnan(X), 0.0, _log_slopes(transformer, X)).sum(axis=1)
-    raise ValueError(
-        f"{type(transformer).__name__} is not known to be one-to-one with a derivative, so a density behind it has "
-        "none in the units of the data: use a scaler, PowerTransformer or full-rank PCA, or give the "
-        "transformer a method log_abs_det_jacobian(X)."
-    )
-
-
-def _pca_log_det(pca: PCA) -> float:
-    if pca.n_components_ < pca.n_features_in_:
-        raise ValueError(
-            f"PCA keeps {pca.n_components_} of {pca.n_features_in_} dimensions, so it is not one-to-one and a "
-            "density behind it has none in the units of the data: keep all components (which needs as many rows)."
-        )
-    log_det = np.linalg.slogdet(pca.components_)[1]
-    if not pca.whiten:
-        return float(log_det)
-    variance = pca.explained_variance_
-    if variance[-1] <= variance[0] * len(variance) * np.finfo(float).eps:
-        raise ValueError("PCA(whiten=True) divides by a standard deviation of zero: some columns are sums of others. Drop them.")
-    return float(log_det - 0.5 * np.log(variance).sum())
-
-
-def _log_slopes(transformer: Any, X: np.ndarray) -> np.ndarray:
-    """log |dT_j/dx_j| of a column-wise transformer, (n, d)."""
-    if getattr(transformer, "clip", False):
-        raise ValueError(f"{type(transformer).__name__}(clip=True) is flat outside the range it was fitted on: set clip=False.")
-    if isinstance(transformer, PowerTransformer):
-        return _power_log_slopes(transformer, X)
-    scale = transformer.scale_
-    log_scale = np.zeros(X.shape[1]) if scale is None else np.log(np.abs(scale))
-    if not np.isfinite(log_scale).all():
-        raise ValueError(f"{type(transformer).__name__} has a scale of zero in column {int(np.argmin(np.isfinite(log_scale)))}.")
-    return np.broadcast_to(log_scale if isinstance(transformer, MinMaxScaler) else -log_scale, X.shape)
-
-
-def _power_log_slopes(transformer: PowerTransformer, X: np.ndarray) -> np.ndarray:
-    # Box-Cox: f'(x) = x^(a - 1). Yeo-Johnson: f'(x) = (1 + x)^(a - 1) for x >= 0, (1 - x)^(1 - a) below
-    power = transformer.lambdas_
-    positive_only = transformer.method == "box-cox"
-    log_slope = (power - 1) * (np.log(X) if positive_only else np.sign(X) * np.log1p(np.abs(X)))
-    if not transformer.standardize:
-        return log_slope
-    # T = (f - mean) / sd; two points whose f differ by ((2^a) - 1) / a tell the sd
-    low = np.full(X.shape[1], 1.0 if positive_only else 0.0)
-    rise = np.diff(_transform(transformer, np.stack([low, low + 1])), axis=0)[0]
-    with np.errstate(divide="ignore"):
-        log_sd = np.log(boxcox(2.0, power)) - np.log(rise)
-    if not np.isfinite(log_sd).all():
-        raise ValueError(f"PowerTransformer is flat in column {int(np.argmin(np.isfinite(log_sd)))}: scale or drop the column.")
-    return log_slope - log_sd
-
-
-def _transform(transformer: Any, X: np.ndarray) -> np.ndarray:
-    if transformer is None or (isinstance(transformer, str) and transformer == "passthrough"):
-        return X
-    return np.asarray(transformer.transform(X), dtype=float)
-
-
-def _flat(transformer: Any) -> list[Any]:
-    """The steps of a pipeline, in order and without those that do nothing."""
-    if transformer is None or (isinstance(transformer, str) and transformer == "passthrough"):
-        return []
-    if isinstance(transformer, Pipeline):
-        return [one for _, step in transformer.steps for one in _flat(step)]
-    if not hasattr(transformer, "inverse_transform"):
-        raise ValueError(f"transformer={transformer!r} has no inverse_transform: a density behind it has none in the units of X.")
-    return [transformer]
-
-
 class TransformedDensity(GenerativeModel):
     r"""A density behind a change of variables, in the units of the data: log p(x) = log q(T(x)) + log \|det dT/dx\|.
 
@@ -430,7 +317,7 @@ class TransformedDensity(GenerativeModel):
     Parameters
     ----------
     transformer : scikit-learn transformer, pipeline of them, or "passthrough"
-        One-to-one: see :func:`skgen.compose.log_abs_det_jacobian`. Cloned.
+        One-to-one: see :func:`skgen.jacobians.log_abs_det_jacobian`. Cloned.
     density : model, registry name or scikit-learn density
         q. Cloned.
 
@@ -471,7 +358,7 @@ class TransformedDensity(GenerativeModel):
 
     @property
     def missing(self) -> str:
-        columnwise = all(isinstance(one, _COLUMNWISE) for one in _flat(self.transformer))
+        columnwise = all(isinstance(one, COLUMNWISE) for one in flat_steps(self.transformer))
         return _as_model(self.density).missing if columnwise else "none"
 
     @property
@@ -491,14 +378,14 @@ class TransformedDensity(GenerativeModel):
         weight = weights.sum(axis=1)
         at = X * self.columns_.scale + self.columns_.loc
         self._steps = []
-        for one in _flat(self.transformer):
+        for one in flat_steps(self.transformer):
             step = _seeded(one, rng)
             step.fit(at, **_weight_argument(step, weight, needed=not isinstance(one, (MinMaxScaler, MaxAbsScaler))))
             log_abs_det_jacobian(step, at[:1])  # refuses what is not one-to-one before its result is used
             self._steps.append(step)
-            at = _transform(step, at)
+            at = forward(step, at)
         d = at.shape[1]
-        names = self.columns_.names if all(isinstance(step, _COLUMNWISE) for step in self._steps) else list(range(d))
+        names = self.columns_.names if all(isinstance(step, COLUMNWISE) for step in self._steps) else list(range(d))
         container, continuous = Container("array", dtype=np.dtype(float)), ["continuous"] * d
         columns = Columns(names, continuous, [None] * d, np.arange(d), container, [container.dtype] * d).measure(at, weight)
         self._shell = _learn(_as_model(self.density), columns, columns.encode(at)[0], weights, rng)
@@ -513,7 +400,7 @@ class TransformedDensity(GenerativeModel):
                 log_det[outside] = -np.inf
                 at = np.where(outside[:, None], 1.0, at)
             log_det += log_abs_det_jacobian(step, at)
-            at = _transform(step, at)
+            at = forward(step, at)
         coded, _ = self._shell.columns_.encode(at)
         log_det += self._shell.columns_.log_jacobian(coded)
         log_det += np.where(np.isnan(X), 0.0, np.log(self.columns_.scale)).sum(axis=1)  # per coded unit of X

@@ -30,7 +30,7 @@ from sklearn.preprocessing import (
 from sklearn.utils.estimator_checks import check_estimator
 
 from skgen import GenerativeClassifier, NaiveBayes, TransformedDensity
-from skgen.compose import log_abs_det_jacobian
+from skgen.jacobians import log_abs_det_jacobian
 
 
 @pytest.fixture(scope="module")
