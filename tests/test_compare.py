@@ -294,7 +294,10 @@ def test_a_model_that_takes_no_categories_or_no_missing_cells_is_left_out_by_def
     class Whole(NaiveBayes):
         missing_in_fit = False
 
-    made = {"narrow": Narrow, "whole": Whole}
+    class Sequential(NaiveBayes):
+        step_features: int = 1
+
+    made = {"narrow": Narrow, "sequential": Sequential, "whole": Whole}
     monkeypatch.setattr(registry, "entries", lambda: tuple(registry.Entry(name, f"m:{name}", "stranger") for name in made))
     monkeypatch.setattr(registry.Entry, "load", lambda entry: made[entry.name])
     monkeypatch.setattr(rivals, "RIVALS", {"logistic_regression": rivals.RIVALS["logistic_regression"]})
@@ -302,6 +305,7 @@ def test_a_model_that_takes_no_categories_or_no_missing_cells_is_left_out_by_def
     result = skgen.compare(None, X, y, n_folds=2)
     assert list(result.table.index) == ["logistic_regression"]
     assert "narrow is left out: it takes no categorical columns." in result.notes
+    assert "sequential is left out: its columns are steps of one variable, which these are not." in result.notes
     assert "whole is left out: it cannot be fitted with missing cells." in result.notes
 
 
@@ -415,6 +419,14 @@ def test_a_csv_keeps_integers_with_missing_cells(table):
     assert any("Column 'split'" in note for note in result.notes)
 
 
+def test_steps_of_one_variable_are_compared_by_sequence_models():
+    assert candidates._alike(skgen.columns(np.zeros((4, 3)) + np.arange(4.0)[:, None]))
+    levels = pd.DataFrame({"a": ["x", "y"] * 3, "b": ["y", "x"] * 3, "c": ["z", "x"] * 3})
+    assert candidates._alike(skgen.columns(levels[["a", "b"]]))
+    assert not candidates._alike(skgen.columns(levels))
+    assert not candidates._alike(skgen.columns(levels.assign(b=np.arange(6.0))))
+
+
 def test_a_split_column_is_the_one_split(table):
     data = datasets.load(str(table), "answer", split_column="split", drop=["flag"])
     assert list(data.X.columns) == ["count", "size", "colour"]
@@ -450,6 +462,10 @@ def test_a_column_without_any_value_is_left_out():
     data = datasets.from_frame(X.assign(nothing=pd.NA, answer=y), "answer")
     assert "nothing" not in data.X
     assert data.notes == ["Columns without any value are left out: nothing."]
+    only_train = datasets.from_frame(X.assign(split="train", answer=y), "answer")
+    assert "split" not in only_train.X
+    kept = datasets.from_frame(X.assign(split=np.resize(["train", "other"], 40), answer=y), "answer")
+    assert "split" in kept.X
 
 
 def test_small_classes_get_fewer_folds():

@@ -119,11 +119,21 @@ def _registered(settings: Settings) -> tuple[list[Candidate], list[str]]:
             if "categorical" in settings.columns.kinds and "categorical" not in kinds:
                 notes.append(f"{name} is left out: it takes no categorical columns.")
                 continue
+            if "step_features" in candidate.estimator.get_params(deep=False) and not _alike(settings.columns):
+                notes.append(f"{name} is left out: its columns are steps of one variable, which these are not.")
+                continue
             if settings.missing and not getattr(candidate.estimator, "missing_in_fit", False):
                 notes.append(f"{name} is left out: it cannot be fitted with missing cells.")
                 continue
         found.append(candidate)
     return found, notes
+
+
+def _alike(columns: Columns) -> bool:
+    """Whether all columns have the same kind and levels, as the steps of a sequence do."""
+    first = columns.levels[0]
+    same = [levels is first or (levels is not None and levels.equals(first)) for levels in columns.levels]
+    return all(same) and len(set(columns.kinds)) == 1
 
 
 def _make(label: str, model: Any, settings: Settings) -> Candidate:

@@ -142,7 +142,12 @@ def from_frame(frame: pd.DataFrame, target: str | None, split_column: str | None
     notes = []
     split = None if split_column is None else split_values(frame[split_column], split_column)
     left_out = [target, *drop] + ([] if split_column is None else [split_column])
-    if split_column is None and "split" in frame.columns and "split" not in left_out and _is_split(frame["split"]):
+    if (
+        split_column is None
+        and "split" in frame.columns
+        and "split" not in left_out
+        and set(frame["split"].astype(object)) <= _SPLITS
+    ):
         left_out.append("split")
         notes.append("Column 'split' (train, valid, test) is left out; --split-column split uses it as the one split.")
     X = frame.drop(columns=left_out)
