@@ -444,3 +444,39 @@ def test_nothing_warns_on_an_ordinary_table():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         GaussianMixture(n_components=3, random_state=0).fit(clusters())
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("shrinkage", [0.0, 3.0])
+def test_a_class_that_lost_its_rows_is_as_spread_as_all(covariance_type, shrinkage):
+    X = clusters(k=1)
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    part = GaussianMixture(covariance_type=covariance_type, shrinkage=shrinkage).part(skgen.columns(X))
+    part._fit_classes(X, np.column_stack([np.ones(len(X)), np.zeros(len(X))]), np.random.default_rng(0))
+    lost = part.densities_[1]._gaussians
+    np.testing.assert_allclose(lost.mean, 0)
+    np.testing.assert_allclose(np.broadcast_to(lost.covariance, (1, 3, 3) if lost.covariance.ndim == 3 else (1, 3))[0],
+                               np.eye(3) if lost.covariance.ndim == 3 else np.ones(3))  # fmt: skip
+    assert np.isfinite(part._log_prob_classes(X)).all()
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_missing_cells_are_drawn_from_what_the_others_say(covariance_type):
+    X = clusters(d=3)
+    model = GaussianMixture(n_components=3, covariance_type=covariance_type, random_state=0).fit(X)
+    row = np.array([[np.nan, X[0, 1], np.nan]])
+    draws = model.sample_conditional(row, n_draws=20_000)
+    np.testing.assert_array_equal(draws[:, 1], row[0, 1])
+    # responsibilities given the observed cell, then the conditional mean of each component
+    covariance = full_covariances(model)
+    log_w = np.log(model.weights_) + multivariate_normal(0, 1).logpdf(
+        (row[0, 1] - model.means_[:, 1]) / np.sqrt(covariance[:, 1, 1])
+    )
+    w = np.exp(log_w - 0.5 * np.log(covariance[:, 1, 1]))
+    w /= w.sum()
+    slope = covariance[:, :, 1] / covariance[:, 1, 1][:, None]
+    expected = w @ (model.means_ + slope * (row[0, 1] - model.means_[:, 1])[:, None])
+    np.testing.assert_allclose(draws.mean(axis=0), expected, atol=0.15)
+    several = np.tile(row, (3, 1))
+    several[1] = [X[1, 0], np.nan, np.nan]
+    assert np.isfinite(model.sample_conditional(several)).all()

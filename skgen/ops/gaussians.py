@@ -55,6 +55,9 @@ def weighted_moments(X: np.ndarray, weight: np.ndarray, diagonal: bool) -> Momen
     """The moments of complete rows for one component: what a closed-form fit needs. Rows of weight 0 are left out."""
     d = X.shape[1]
     rows = np.flatnonzero(weight != 0)
+    if not len(rows):
+        none = np.zeros(1)
+        return Moments(none, np.zeros((1, d)), np.zeros((1, d) if diagonal else (1, d, d)), none[:, None], np.nan)
     whole = len(rows) == len(X)
     equal = weight[rows[0]] if (weight[rows] == weight[rows[0]]).all() else None
     # sums about a point near the mean: one pass, and no digits lost to the distance from zero

@@ -29,8 +29,8 @@ class GaussianMixture(ComponentModel):
     Parameters
     ----------
     n_components : int, default=1
-        Components of a density: of each class after ``fit(X, y)``. With classes, one shrunk normal a class is hard to
-        beat on tables of a few thousand rows; a density of one population usually wants more, chosen by ``bic``.
+        Components of a density: of each class after ``fit(X, y)``. One shrunk normal a class is hard to beat with some
+        hundred rows a class; with thousands, and for a density of one population, more are better: choose by ``bic``.
     covariance_type : {"full", "tied", "diag", "spherical"}
         "tied" is one matrix for the components of a density. "spherical" is round in standardised columns.
     shrinkage : float, default=3.0
@@ -167,7 +167,7 @@ class GaussianMixture(ComponentModel):
         some = mass + s > 1e-12 * moments.mass.sum()
         covariance = scatter / np.where(some, mass + s, 1.0)
         if not some.all():
-            last = t * np.ones_like(covariance) if before is None else before.covariance[: len(covariance)]
+            last = t * (1.0 if self._diagonal else np.eye(d)) if before is None else before.covariance[: len(covariance)]
             covariance = np.where(some, covariance, last)
         return form.make(moments.mean, covariance, self.reg_covar)
 
