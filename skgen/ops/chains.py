@@ -76,7 +76,7 @@ class Layout:
 
     def pack(self, X: np.ndarray, step_features: int) -> np.ndarray:
         """Steps (N, F) of rows (n, T F)."""
-        return X.reshape(self.n, -1, step_features)[self.row, self.step]
+        return X.reshape(self.n, X.shape[1] // step_features, step_features)[self.row, self.step]
 
     def add_up(self, values: np.ndarray) -> np.ndarray:
         """Sum of a packed quantity over each sequence, (n,)."""

@@ -112,7 +112,7 @@ class MarkovChain(GenerativeModel):
         """Symbol of each step, (n, T) int, -1 where a cell of the step is missing."""
         if X.shape[1] == self._n_steps:
             return np.where(np.isnan(X), -1, X).astype(np.int64)
-        steps = X.reshape(len(X), -1, self.step_features)
+        steps = X.reshape(len(X), self._n_steps, self.step_features)
         place = np.cumprod(np.append(1, self._levels[:0:-1]))[::-1]
         code = steps @ place.astype(float)
         return np.where(np.isnan(code), -1, code).astype(np.int64)
@@ -120,7 +120,7 @@ class MarkovChain(GenerativeModel):
     def _masks(self, X: np.ndarray) -> np.ndarray:
         """1 for the symbols that a row may have at a step, (T, K, n)."""
         values = np.stack(np.unravel_index(np.arange(self._K), tuple(self._levels)))
-        steps = X.reshape(len(X), -1, self.step_features).transpose(1, 2, 0)
+        steps = X.reshape(len(X), self._n_steps, self.step_features).transpose(1, 2, 0)
         out = np.ones((len(steps), self._K, len(X)))
         for f, value in enumerate(values):
             x = steps[:, f][:, None]
@@ -273,7 +273,7 @@ class MarkovChain(GenerativeModel):
     def _cells_of(self, symbols: np.ndarray) -> np.ndarray:
         """Coded rows of symbols (n, T)."""
         steps = np.stack(np.unravel_index(symbols, tuple(self._levels)), axis=-1)
-        return steps.reshape(len(symbols), -1).astype(float)
+        return steps.reshape(len(symbols), len(self.columns_)).astype(float)
 
     def _sample_missing(self, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         symbols, length, gaps = self._split(X)

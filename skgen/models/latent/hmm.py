@@ -49,7 +49,7 @@ class HMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeModel):
     step_features : int, default=1
         Columns a step, step-major.
     n_init : int, default=3
-        Starts; the best after a few EM iterations on some thousand steps is followed.
+        Starts. All run for a few EM iterations on some thousand steps, the better half for twice as many, and so on.
     max_iter : int, default=200
     tol : float, default=1e-4
         EM stops when the mean penalised log-likelihood (nats a row, that is a sequence) gains less.
@@ -153,15 +153,19 @@ class HMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeModel):
         per_row = max(1, len(steps) * self.n_states // len(X))
         rows, w = even_rows(X, weight, max(1, _START_CELLS // per_row), rng)
         some = _Steps(X[rows], w, len(self._one_step), self.n_states)
-        best, best_objective = None, -np.inf
-        for _ in range(n_init):
-            self._begin(some, rng)
-            objective = 0.0
-            if n_init > 1:
-                objective, _, _ = climb(lambda: self._step(some, rng), _SHORT, self.tol)
-            if best is None or objective > best_objective:
-                best, best_objective = (self._emission, self._chain), objective
-        self._emission, self._chain = best
+        starts, n_iter = [], _SHORT
+        for i in range(n_init):
+            self._begin(some, rng, bold=i > 0)
+            starts.append((self._emission, self._chain))
+        while len(starts) > 1:  # all run a little, the better half goes on for twice as long, and so on
+            objectives = []
+            for i, (emission, chain) in enumerate(starts):
+                self._emission, self._chain = emission, chain
+                objectives.append(climb(lambda: self._step(some, rng), n_iter, self.tol)[0])
+                starts[i] = self._emission, self._chain
+            starts = [starts[i] for i in np.argsort(objectives, kind="stable")[::-1][: len(starts) // 2]]
+            n_iter *= 2
+        self._emission, self._chain = starts[0]
         _, self.n_iter_, self.converged_ = climb(lambda: self._step(steps, rng), self.max_iter, self.tol)
         if not self.converged_:
             warn_not_converged(type(self).__name__, self.max_iter, self.tol)
@@ -169,10 +173,12 @@ class HMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeModel):
     def _update(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
         self._step(_Steps(X, weight, len(self._one_step), self.n_states), rng)
 
-    def _begin(self, steps: _Steps, rng: np.random.Generator) -> None:
-        """States from clusters of the steps; transitions that favour staying."""
+    def _begin(self, steps: _Steps, rng: np.random.Generator, bold: bool) -> None:
+        """States from clusters of the steps, transitions that favour staying; a bold start leaves more to chance."""
         S = self.n_states
-        self._chain = Chain(np.full(S, 1 / S), np.full((S, S), (1 - _STAY) / S) + _STAY * np.eye(S))
+        stay = _STAY * rng.random() if bold else _STAY
+        elsewhere = rng.dirichlet(np.ones(S), S) if bold else np.full((S, S), 1 / S)
+        self._chain = Chain(np.full(S, 1 / S), (1 - stay) * elsewhere + stay * np.eye(S))
         self._emission = self._template().as_component(self._one_step, "emission")
         if S == 1:
             self._emission._fit_classes(steps.Y, steps.weight[:, None], rng)
@@ -182,7 +188,7 @@ class HMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeModel):
         square = np.square(H).sum(axis=1)
         seeds = spread_seeds(S, w, lambda i: np.maximum(square - 2 * (H @ H[i]) + square[i], 0.0), rng)
         centres = H[seeds].copy()
-        for _ in range(_LLOYD):
+        for _ in range(1 if bold else _LLOYD):
             nearest = (0.5 * np.square(centres).sum(axis=1)[:, None] - centres @ H.T).argmin(axis=0)
             share = np.zeros((S, len(H)))
             share[nearest, np.arange(len(H))] = w
@@ -219,7 +225,7 @@ class HMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeModel):
             for i in np.flatnonzero(filtered.lost):  # rare: a path that underflows
                 own = layout.row == i
                 log_b = self._log_emissions(steps.Y[at][own])[:, :, None]
-                one, pairs, log_p[rows[i]] = self._chain.log_smooth(log_b, w[i : i + 1])
+                one, pairs, log_p[rows[i : i + 1]] = self._chain.log_smooth(log_b, w[i : i + 1])
                 found[:, own] = one[:, :, 0]
                 xi += pairs
             if len(layout):
@@ -262,12 +268,12 @@ class HMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeModel):
 
     def _log_steps(self, X: np.ndarray) -> np.ndarray:
         """log p(step | state) of whole rows, (S, T, n)."""
-        F = len(self._one_step)
-        Y = X.reshape(len(X), -1, F).transpose(1, 0, 2).reshape(-1, F)
+        F, T = len(self._one_step), X.shape[1] // len(self._one_step)
+        Y = X.reshape(len(X), T, F).transpose(1, 0, 2).reshape(-1, F)
         seen = ~np.isnan(Y).all(axis=1)
         out = np.zeros((self.n_states, len(Y)))
         out[:, seen] = self._log_emissions(Y[seen])
-        return out.reshape(self.n_states, -1, len(X))
+        return out.reshape(self.n_states, T, len(X))
 
     def _log_prob(self, X: np.ndarray) -> np.ndarray:
         out = np.zeros(len(X))
@@ -282,14 +288,15 @@ class HMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeModel):
 
     def _sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         F = len(self._one_step)
-        states = self._chain.sample(n, len(self.columns_) // F, rng)
+        T = len(self.columns_) // F
+        states = self._chain.sample(n, T, rng)
         Y = np.empty((states.size, F))
         flat = states.ravel()
         for s in range(self.n_states):
             at = np.flatnonzero(flat == s)
             if len(at):
                 Y[at] = self._emission._sample_class(s, len(at), rng)
-        return Y.reshape(-1, n, F).transpose(1, 0, 2).reshape(n, -1)
+        return Y.reshape(T, n, F).transpose(1, 0, 2).reshape(n, T * F)
 
     def _sample_missing(self, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         F = len(self._one_step)
