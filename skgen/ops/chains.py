@@ -16,6 +16,8 @@ _REACHABLE = 1e-100  # where every transition is likelier, no state that underfl
 
 def lengths(X: np.ndarray, step_features: int) -> np.ndarray:
     """Steps of each row up to the last observed one, (n,): NaN at the end is not there."""
+    if not np.isnan(X[:, -1]).any():
+        return np.full(len(X), X.shape[1] // step_features)
     seen = ~np.isnan(X)
     last = X.shape[1] - np.argmax(seen[:, ::-1], axis=1)
     return np.where(seen.any(axis=1), -(-last // step_features), 0)
@@ -48,8 +50,6 @@ class Layout:
         Of each packed step.
     blocks : list of (begin, end)
         Where each step number lies.
-    previous : slice or int array
-        The packed step before each one from ``blocks[1]`` on.
     """
 
     def __init__(self, length: np.ndarray):
@@ -63,20 +63,16 @@ class Layout:
         self.blocks = list(zip(begins.tolist(), ends.tolist(), strict=True))
         self.step = np.repeat(np.arange(T), counts)
         self.row = order[np.arange(int(counts.sum())) - begins[self.step]]
-        first = int(counts[0]) if T else 0
-        if T and counts[-1] == first:
-            self.previous: slice | np.ndarray = slice(0, len(self.row) - first)
-        else:
-            later = np.arange(first, len(self.row))
-            at = self.step[later]
-            self.previous = later - begins[at] + begins[at - 1]
 
     def __len__(self) -> int:
         return len(self.row)
 
     def pack(self, X: np.ndarray, step_features: int) -> np.ndarray:
         """Steps (N, F) of rows (n, T F)."""
-        return X.reshape(self.n, X.shape[1] // step_features, step_features)[self.row, self.step]
+        steps = X.reshape(self.n, X.shape[1] // step_features, step_features)
+        if len(self.row) == self.n * steps.shape[1]:  # all of one length, in the order given
+            return steps.transpose(1, 0, 2).reshape(-1, step_features)
+        return steps[self.row, self.step]
 
     def add_up(self, values: np.ndarray) -> np.ndarray:
         """Sum of a packed quantity over each sequence, (n,)."""
@@ -146,28 +142,29 @@ class Chain:
         ``filtered`` is overwritten.
         """
         alpha, q = filtered.alpha, filtered.b
-        w = weight[layout.row]
+        S = len(alpha)
         if filtered.lost.any():
             gone = filtered.lost[layout.row]
             alpha[:, gone], q[:, gone], filtered.scale[gone] = 0.0, 0.0, 1.0
         q /= filtered.scale
-        beta = np.ones_like(alpha)
-        for t in range(len(layout.blocks) - 1, 0, -1):
-            (before, _), (begin, end) = layout.blocks[t - 1], layout.blocks[t]
-            # beta_{t-1}(i) = sum_j A_ij b_j(x_t) beta_t(j) / c_t
-            q[:, begin:end] *= beta[:, begin:end]
-            np.matmul(self.transmat, q[:, begin:end], out=beta[:, before : before + end - begin])
-        beta *= alpha
-        plain = bool((w == w[0]).all()) if len(w) else True
+        xi = np.zeros((S, S))
         first = layout.blocks[0][1] if layout.blocks else 0
-        if not plain:
-            q[:, first:] *= w[first:]
-            beta *= w
-        elif len(w) and w[0] != 1:
-            beta *= w[0]
-        # xi_ij = A_ij sum_t alpha_{t-1}(i) b_j(x_t) beta_t(j) / c_t
-        xi = (alpha[:, layout.previous] @ q[:, first:].T) * self.transmat
-        return beta, xi * w[0] if plain and len(w) else xi
+        # every quantity is linear in beta: one that ends in the weights gives weighted posteriors
+        beta = np.tile(weight[layout.row[:first]], (S, 1))
+        for t in range(len(layout.blocks) - 1, -1, -1):
+            begin, end = layout.blocks[t]
+            ahead = beta[:, : end - begin]
+            if t:
+                before = layout.blocks[t - 1][0]
+                now = q[:, begin:end]
+                now *= ahead
+                # xi_ij = A_ij sum_t alpha_{t-1}(i) b_j(x_t) beta_t(j) / c_t
+                xi += alpha[:, before : before + end - begin] @ now.T
+            alpha[:, begin:end] *= ahead
+            if t:
+                # beta_{t-1}(i) = sum_j A_ij b_j(x_t) beta_t(j) / c_t
+                np.matmul(self.transmat, now, out=ahead)
+        return alpha, xi * self.transmat
 
     def draw_paths(self, alpha: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """States (T, n) drawn from the posterior, from filtered (T, S, n), last to first."""
