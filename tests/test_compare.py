@@ -131,7 +131,7 @@ def test_a_rival_is_fitted_on_a_subsample_and_says_so(monkeypatch):
     X, y = mixed(200)
     monkeypatch.setattr(rivals, "SVM_ROWS", 50)
     result = skgen.compare("rbf_svm", X, y, n_folds=2)
-    assert "rbf_svm: fitted on 50 of 100 training rows, a stratified subsample" in result.notes
+    assert "rbf_svm: fitted on a stratified subsample of 50 training rows" in result.notes
 
 
 def test_a_subsample_keeps_every_class_and_the_shares():

@@ -138,7 +138,7 @@ class Rival(ClassifierMixin, BaseEstimator):
         self.best_params_ = self._choose(Z, y, rng)
         rows = subsample(y, self.max_rows or len(y), rng)
         if len(rows) < len(y):
-            self.notes_.append(f"fitted on {len(rows):,} of {len(y):,} training rows, a stratified subsample")
+            self.notes_.append(f"fitted on a stratified subsample of {len(rows):,} training rows")
         chosen = clone(self.classifier).set_params(**self.best_params_, **(self.final or {}))
         self.fitted_ = self._calibrated(chosen, Z[rows], y[rows]) if self.calibrate else chosen.fit(Z[rows], y[rows])
         self.classes_ = self.fitted_.classes_
