@@ -111,6 +111,12 @@ class Mixture(ComponentModel):
     def missing_in_fit(self) -> bool:
         return all(model.missing_in_fit for model in self._templates())
 
+    @property
+    def step_features(self) -> int | None:
+        """Columns a step where the components read rows as sequences: such columns are tied over steps."""
+        found = {getattr(model, "step_features", None) for model in self._templates()}
+        return found.pop() if len(found) == 1 else None
+
     # ---- fit
 
     def _fit(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
