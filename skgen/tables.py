@@ -283,7 +283,9 @@ class Columns:
         """A table in the container given to ``fit``, with its names and dtypes, from a coded matrix."""
         X = np.asarray(X, dtype=float)
         if self.container.kind == "array" and self.container.dtype.kind == "f" and self.continuous.all():
-            return (X * self.scale + self.loc).astype(self.container.dtype, copy=False)
+            out = X * self.scale
+            out += self.loc
+            return out.astype(self.container.dtype, copy=False)
         numeric = self.container.kind == "array" and self.container.dtype.kind in "fiub"
         if numeric and self._all_01 and (self.container.dtype.kind == "f" or not np.isnan(X).any()):
             return X.astype(self.container.dtype, order="C", copy=False)
