@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.estimator_checks import check_estimator
 
 from skgen.testing.result import CheckFailed, CheckSkipped, brief, check, require
 from skgen.testing.subject import Subject
@@ -45,8 +47,6 @@ def refuses(call: Callable[[], Any], what: str, *naming: str, kinds: tuple[type,
 @check("C1")
 def sklearn_checks(subject: Subject) -> None:
     """scikit-learn's check_estimator, for each task."""
-    from sklearn.utils.estimator_checks import check_estimator
-
     gaps = {name: why for name, why in dict(subject.declares("known_gaps", {})).items() if is_foreign_check(name)}
     tasks = ("auto", "density", "classify") if "task" in subject.estimator.get_params(deep=False) else (None,)
     failed, still = [], set()
@@ -397,7 +397,5 @@ def traits(subject: Subject) -> None:
     require(hasattr(model, "n_features_in_") and model.n_features_in_ == len(data.columns), "n_features_in_ is missing or wrong.")
     unfitted = subject.new()
     for call in ("score_samples", "sample"):
-        from sklearn.exceptions import NotFittedError
-
         arguments = (data.X,) if call == "score_samples" else (2,)
         refuses(lambda c=call, a=arguments: getattr(unfitted, c)(*a), f"{call} before fit", "fit", kinds=(NotFittedError,))
