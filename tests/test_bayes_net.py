@@ -14,7 +14,7 @@ from skgen.evaluate.divergence import kl_divergence
 from skgen.ops import graphs
 from skgen.ops.junction import Network
 from skgen.ops.linear_gaussian import MixedNetwork
-from skgen.ops.structure import TableScore, hill_climb
+from skgen.ops.structure import MixedScore, TableScore, hill_climb
 
 # Lauritzen & Spiegelhalter (1988), section 2
 ASIA = {
@@ -602,6 +602,21 @@ def test_complete_gaussian_graph_is_one_normal():
     gain = cov[1, 0] / cov[0, 0]
     assert margins[1]["mean"] == pytest.approx(mean[1] + gain * (6 - mean[0]))
     assert margins[1]["sd"] == pytest.approx(np.sqrt(cov[1, 1] - gain * cov[0, 1]))
+
+
+def test_mixed_scores_are_the_bic_of_their_regressions():
+    X = mixed_network().sample(500, np.random.default_rng(0))
+    levels = [2, 0, 3, 0, 0]
+    score = MixedScore(X, np.ones(500), levels, TableScore(X, np.ones(500), levels), alpha=0.0)
+    expected = 0.0
+    for c in range(3):
+        at = X[:, 2] == c
+        u = np.column_stack([np.ones(at.sum()), X[at, 1]])
+        b = np.linalg.lstsq(u, X[at, 3], rcond=None)[0]
+        rest = X[at, 3] - u @ b
+        expected += stats.norm(0, np.sqrt(np.mean(rest**2))).logpdf(rest).sum() - np.log(500) / 2 * 3
+    assert score(3, [2, 1]) == pytest.approx(expected)
+    assert score.with_each(3, [2], [1])[0] == pytest.approx(expected)
 
 
 def test_mixed_graphs_are_found():

@@ -17,10 +17,10 @@ from skgen.ops.graphs import topological_order
 from skgen.ops.junction import Network
 from skgen.ops.logs import log_sum_exp, softmax
 
-__all__ = ["MixedNetwork", "regress"]
+__all__ = ["MixedNetwork", "add_moments", "regress"]
 
 _LOG_2PI = np.log(2 * np.pi)
-_HELD = 2**21  # configurations x rows x columns at once
+_HELD = 2**21  # numbers at once: rows x configurations of what they miss x what each of those needs
 #: Most joint levels of missing switches that are summed over.
 MOST_CONFIGURATIONS = 4096
 #: Least variance, of that of a column as a whole.
@@ -60,6 +60,17 @@ def regress(moments: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
     spread = A[:, -1, -1] - (b * cross).sum(axis=1)
     variance = np.where(mass > 0, spread / np.where(mass > 0, mass, 1.0), 1.0)
     return b, np.maximum(variance, _FLOOR)
+
+
+def add_moments(out: np.ndarray, code: np.ndarray, weight: np.ndarray, u: np.ndarray) -> None:
+    """Add sum weight u u' of the rows (n, k) of each code to ``out``, (Q, k, k)."""
+    for a in range(u.shape[1]):
+        wu = weight * u[:, a]
+        for b in range(a + 1):
+            total = np.bincount(code, wu * u[:, b], len(out))
+            out[:, a, b] += total
+            if a != b:
+                out[:, b, a] += total
 
 
 class MixedNetwork:
@@ -155,31 +166,63 @@ class MixedNetwork:
         ValueError
             If more than ``MOST_CONFIGURATIONS`` joint levels of missing switches would have to be summed over.
         """
-        D, C = X[:, self.discrete], X[:, self.continuous]
+        D, C = self._split(X)
         whole = ~(np.isnan(C).any(axis=1) | np.isnan(D[:, self.switches]).any(axis=1))
         out = np.empty(len(X))
         if whole.any():
             d, c = (D, C) if whole.all() else (D[whole], C[whole])
-            log_p = self.net.log_prob(d)
-            for i in range(c.shape[1]):
-                code = self._code(d, i)
-                v = self.variances[i][code]
-                log_p -= 0.5 * (np.square(c[:, i] - self._mean(c, i, code)) / v + np.log(v) + _LOG_2PI)
-            out[whole] = log_p
-        for rows, _, log_w, _ in self._mixtures(D, C, np.flatnonzero(~whole)):
+            out[whole] = self.net.log_prob(d) + self._log_normal_whole(d, c)
+        for rows, _, _, log_w in self._expansions(D, C, np.flatnonzero(~whole)):
             out[rows] = log_sum_exp(log_w)
+        return out
+
+    def _split(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return X[:, self.discrete], X[:, self.continuous]
+
+    def _log_normal_whole(self, D: np.ndarray, C: np.ndarray) -> np.ndarray:
+        """log p of continuous cells, all observed, given the switches: one regression after another."""
+        log_p = np.zeros(len(C))
+        for i in range(C.shape[1]):
+            code = self._code(D, i)
+            v = self.variances[i][code]
+            log_p -= 0.5 * (np.square(C[:, i] - self._mean(C, i, code)) / v + np.log(v) + _LOG_2PI)
+        return log_p
+
+    def _log_normal(self, D: np.ndarray, C: np.ndarray) -> np.ndarray:
+        """The same with missing continuous cells, integrated out."""
+        out = np.zeros(len(C))
+        for seen, at in _patterns(C):
+            if seen.all():
+                out[at] = self._log_normal_whole(D[at], C[at])
+            elif seen.any():
+                configurations, which = self._configurations(D[at])
+                mean, covariance, _ = self._joint(configurations)
+                root = np.linalg.cholesky(covariance[:, seen][:, :, seen])
+                log_det = 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
+                z = _turn(np.linalg.inv(root)[which], C[at][:, seen] - mean[which][:, seen])
+                out[at] = -0.5 * (np.square(z).sum(axis=1) + log_det[which] + z.shape[1] * _LOG_2PI)
         return out
 
     # ---- rows as mixtures over the switches they miss
 
+    def _configurations(self, D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The distinct joint levels of the switches, (G, discrete columns), and which each row has."""
+        code, size = np.zeros(len(D), dtype=np.int64), 1
+        for j in self.switches:
+            code, size = code * self.net.levels[j] + D[:, j].astype(np.int64), size * self.net.levels[j]
+            if size > 2**40:  # before the numbers grow too large
+                code, size = np.unique(code, return_inverse=True)[1], len(D)
+        _, first, which = np.unique(code, return_index=True, return_inverse=True)
+        out = np.zeros((len(first), len(self.discrete)))
+        out[:, self.switches] = D[np.ix_(first, self.switches)]
+        return out, which
+
     def _joint(self, configurations: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Mean (Q, m), covariance (Q, m, m) and root of it, of all continuous columns, for given switches (Q, switches)."""
-        Q, m = len(configurations), len(self.continuous)
-        D = np.zeros((Q, len(self.discrete)))
-        D[:, self.switches] = configurations
-        slope, own, v = np.zeros((Q, m, m)), np.zeros((Q, m)), np.zeros((Q, m))
+        """Mean (G, m), covariance (G, m, m) and a root of it, of all continuous columns given the switches."""
+        G, m = len(configurations), len(self.continuous)
+        slope, own, v = np.zeros((G, m, m)), np.zeros((G, m)), np.zeros((G, m))
         for c in range(m):
-            code = self._code(D, c)
+            code = self._code(configurations, c)
             own[:, c], v[:, c] = self.coefficients[c][code, 0], self.variances[c][code]
             slope[:, c, self.linear[c]] = self.coefficients[c][code, 1:]
         # x = b + B x + e  =>  x = (I - B)^-1 (b + e)
@@ -187,64 +230,70 @@ class MixedNetwork:
         root = back * np.sqrt(v)[:, None, :]
         return (back @ own[..., None])[..., 0], root @ root.mT, root
 
-    def _mixtures(self, D: np.ndarray, C: np.ndarray, rows: np.ndarray) -> Iterator[tuple]:
-        """Groups of rows that miss the same switches and hold the same others.
+    def _expansions(self, D: np.ndarray, C: np.ndarray, rows: np.ndarray) -> Iterator[tuple]:
+        """Each row once for every joint level of the switches that it misses.
 
-        Yields the rows, the configurations (Q, switches) that they may have, log p(configuration, observed cells)
-        (Q, rows), and the joint normals of the configurations.
+        Yields n rows that miss the same switches; their discrete and continuous cells Q times over, the switches filled,
+        (Q n, columns) each; and log p of those, (Q, n).
         """
         if not len(rows):
             return
-        codes = np.nan_to_num(D[np.ix_(rows, self.switches)], nan=-1.0)
-        keys, inverse, counts = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
+        missing = np.isnan(D[np.ix_(rows, self.switches)])
+        keys, inverse, counts = np.unique(missing, axis=0, return_inverse=True, return_counts=True)
         groups = np.split(rows[np.argsort(inverse.ravel(), kind="stable")], np.cumsum(counts)[:-1])
-        sizes = [self.net.levels[j] for j in self.switches]
         for key, members in zip(keys, groups, strict=True):
-            ways = [range(k) if a < 0 else (int(a),) for a, k in zip(key, sizes, strict=True)]
-            Q = int(np.prod([len(way) for way in ways], dtype=float))
+            lost = [j for j, gap in zip(self.switches, key, strict=True) if gap]
+            sizes = [self.net.levels[j] for j in lost]
+            Q = int(np.prod(sizes, dtype=float))
             if Q > MOST_CONFIGURATIONS:
                 raise ValueError(
-                    f"A row misses {int((key < 0).sum())} discrete columns that continuous ones depend on, {Q} joint levels "
-                    f"to sum over, more than {MOST_CONFIGURATIONS}: observe some of them, or use continuous='bins'."
+                    f"A row misses {len(lost)} discrete columns that continuous ones depend on, {Q} joint levels to sum over, "
+                    f"more than {MOST_CONFIGURATIONS}: observe some of them, or use continuous='bins'."
                 )
-            configurations = np.array(list(product(*ways)), dtype=float).reshape(Q, len(self.switches))
-            joint = self._joint(configurations)
-            step = max(1, _HELD // (Q * max(1, C.shape[1])))
+            filled = np.array(list(product(*map(range, sizes))), dtype=float).reshape(Q, len(lost))
+            step = max(1, _HELD // (Q * (D.shape[1] + (1 + C.shape[1]) ** 2)))
             for begin in range(0, len(members), step):
                 some = members[begin : begin + step]
-                log_w = np.empty((Q, len(some)))
-                for q in range(Q):
-                    log_w[q] = self.net.log_prob(self._clamp(D[some], configurations[q]))
-                for seen, at in _patterns(C[some]):
-                    if seen.any():
-                        log_w[:, at] += _log_normal(C[some[at]][:, seen], joint[0][:, seen], joint[1][:, seen][:, :, seen])
-                yield some, configurations, log_w, joint
+                d, c = np.tile(D[some], (Q, 1)), np.tile(C[some], (Q, 1))
+                d[:, lost] = np.repeat(filled, len(some), axis=0)
+                yield some, d, c, (self.net.log_prob(d) + self._log_normal(d, c)).reshape(Q, len(some))
 
-    def _clamp(self, D: np.ndarray, configuration: np.ndarray) -> np.ndarray:
-        D = D.copy()
-        D[:, self.switches] = configuration
-        return D
+    def _conditional(self, D: np.ndarray, C: np.ndarray) -> Iterator[tuple]:
+        """Continuous columns given the switches and the observed ones.
 
-    def _split(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return X[:, self.discrete], X[:, self.continuous]
+        Yields, by pattern of observed cells, the rows, their conditional means (n, m), the distinct configurations, which
+        of them each row has, and their conditional covariances (G, m, m).
+        """
+        for seen, at in _patterns(C):
+            configurations, which = self._configurations(D[at])
+            mean, covariance, _ = self._joint(configurations)
+            moved, x = mean[which], C[at][:, seen]
+            if seen.all():
+                moved, covariance = x, np.zeros_like(covariance)
+            elif seen.any():
+                gain = _gain(covariance, seen)
+                moved = moved + _turn(gain[which], x - moved[:, seen])
+                moved[:, seen] = x
+                covariance = np.where(np.outer(~seen, ~seen), covariance - gain @ covariance[:, seen], 0.0)
+            yield at, moved, configurations, which, covariance
 
     def marginals(self, X: np.ndarray) -> list[np.ndarray]:
         """For each column p(column | observed cells), (n, levels), or for a continuous one its mean and deviation, (n, 2)."""
         D, C = self._split(X)
         out = [np.zeros((len(X), k or 2)) for k in self.levels]
-        for rows, configurations, log_w, joint in self._mixtures(D, C, np.arange(len(X))):
+        for rows, d, c, log_w in self._expansions(D, C, np.arange(len(X))):
             possible = log_w.max(axis=0) > -np.inf
-            share = softmax(log_w.copy())[0] * possible
-            for q, configuration in enumerate(configurations):
-                for i, p in zip(self.discrete, self.net.marginals(self._clamp(D[rows], configuration)), strict=True):
-                    out[i][rows] += share[q][:, None] * p
-            for seen, at in _patterns(C[rows]):
-                mean, cov = _conditional(C[rows[at]], seen, joint)
-                first = np.einsum("qn,qnm->nm", share[:, at], mean)
-                second = np.einsum("qn,qnm->nm", share[:, at], np.square(mean) + np.diagonal(cov, axis1=1, axis2=2)[:, None])
-                for c, i in enumerate(self.continuous):
-                    out[i][rows[at], 0] = first[:, c]
-                    out[i][rows[at], 1] = np.sqrt(np.maximum(second[:, c] - first[:, c] ** 2, 0)) * (not seen[c])
+            share = softmax(log_w)[0] * possible
+            for i, p in zip(self.discrete, self.net.marginals(d), strict=True):
+                out[i][rows] = np.einsum("qn,qnk->nk", share, p.reshape(*share.shape, -1))
+            mean, variance = np.empty(c.shape), np.empty(c.shape)
+            for at, moved, _, which, covariance in self._conditional(d, c):
+                mean[at], variance[at] = moved, np.diagonal(covariance, axis1=1, axis2=2)[which]
+            mean, variance = mean.reshape(*share.shape, -1), variance.reshape(*share.shape, -1)
+            first = np.einsum("qn,qnm->nm", share, mean)
+            spread = np.einsum("qn,qnm->nm", share, variance + np.square(mean - first))
+            for at, i in enumerate(self.continuous):
+                out[i][rows] = np.column_stack([first[:, at], np.sqrt(spread[:, at])])
         return out
 
     # ---- expectation and maximisation
@@ -258,12 +307,7 @@ class MixedNetwork:
             u = np.column_stack([np.ones(seen.sum()), C[seen][:, [*above, c]]])
             code, w = self._code(D[seen], c), weight[seen]
             moments = np.zeros((len(self.variances[c]), u.shape[1], u.shape[1]))
-            if len(moments) == 1:
-                moments[0] = (u * w[:, None]).T @ u
-            else:
-                for q in np.unique(code):
-                    at = code == q
-                    moments[q] = (u[at] * w[at, None]).T @ u[at]
+            add_moments(moments, code, w, u)
             out.append(moments)
         return out
 
@@ -273,28 +317,20 @@ class MixedNetwork:
         counts = [np.zeros(table.shape) for table in self.net.tables]
         moments = [np.zeros((len(v), 2 + len(above), 2 + len(above))) for v, above in zip(self.variances, self.linear, strict=True)]
         total = 0.0
-        for rows, configurations, log_w, joint in self._mixtures(D, C, np.arange(len(X))):
+        for rows, d, c, log_w in self._expansions(D, C, np.arange(len(X))):
             share, log_p = softmax(log_w)
             total += float(weight[rows] @ log_p)
-            share = share * weight[rows]
-            m = len(self.continuous)
-            whole = np.zeros((len(configurations), 1 + m, 1 + m))  # E of (1, x)(1, x)'
-            for seen, at in _patterns(C[rows]):
-                mean, cov = _conditional(C[rows[at]], seen, joint)
-                z = np.concatenate([np.ones((*mean.shape[:2], 1)), mean], axis=2)
-                r = share[:, at]
-                whole += (z * r[:, :, None]).mT @ z
-                whole[:, 1:, 1:] += r.sum(axis=1)[:, None, None] * cov
-            clamped = np.zeros((len(configurations), len(self.discrete)))
-            clamped[:, self.switches] = configurations
-            for c, above in enumerate(self.linear):
-                at = np.array([0, *(1 + j for j in above), 1 + c])
-                np.add.at(moments[c], self._code(clamped, c), whole[:, at][:, :, at])
-            for q, configuration in enumerate(configurations):
-                held = share[q] > 0
-                found, _ = self.net.expected_counts(self._clamp(D[rows[held]], configuration), share[q][held])
-                for sum_so_far, part in zip(counts, found, strict=True):
-                    sum_so_far += part
+            r = (share * weight[rows]).ravel()
+            d, c, r = d[r > 0], c[r > 0], r[r > 0]
+            for sum_so_far, part in zip(counts, self.net.expected_counts(d, r)[0], strict=True):
+                sum_so_far += part
+            for at, mean, configurations, which, covariance in self._conditional(d, c):
+                z, w = np.column_stack([np.ones(len(at)), mean]), r[at]
+                mass = np.bincount(which, w, len(configurations))[:, None, None]
+                for i, above in enumerate(self.linear):
+                    own = [*above, i]
+                    add_moments(moments[i], self._code(d[at], i), w, z[:, [0, *(1 + j for j in own)]])
+                    np.add.at(moments[i][:, 1:, 1:], self._code(configurations, i), mass * covariance[:, own][:, :, own])
         return counts + moments, total
 
     def refit(self, counts: Sequence[np.ndarray], alpha: float) -> MixedNetwork:
@@ -329,25 +365,23 @@ class MixedNetwork:
         """A copy whose NaN cells are drawn from p(missing | observed): switches, then the rest given them."""
         out = X.copy()
         D, C = self._split(X)
-        for rows, configurations, log_w, joint in self._mixtures(D, C, np.flatnonzero(np.isnan(X).any(axis=1))):
+        for rows, d, c, log_w in self._expansions(D, C, np.flatnonzero(np.isnan(X).any(axis=1))):
             if (log_w.max(axis=0) == -np.inf).any():
                 raise ValueError(
                     "The observed cells of a row have probability zero under the network, so nothing can be drawn given them: "
                     "change them, or fit with alpha > 0."
                 )
             share = np.cumsum(softmax(log_w)[0], axis=0)
-            chosen = (rng.random(len(rows)) * share[-1] >= share[:-1]).sum(axis=0)
-            d, c = D[rows], C[rows]
-            d[:, self.switches] = configurations[chosen]
-            d = self.net.sample_missing(d, rng)
-            mean, _, root = joint
-            drawn = mean[chosen] + (root[chosen] @ rng.standard_normal((len(rows), len(self.continuous), 1)))[..., 0]
+            chosen = (rng.random(len(rows)) * share[-1] >= share[:-1]).sum(axis=0) * len(rows) + np.arange(len(rows))
+            d, c = self.net.sample_missing(d[chosen], rng), c[chosen]
+            noise = rng.standard_normal(c.shape)
             for seen, at in _patterns(c):
-                for q in np.unique(chosen[at]):
-                    some = at[chosen[at] == q]
-                    # a draw of all columns, moved by what the observed ones say it is off by (Matheron's rule)
-                    drawn[some] += (c[some] - drawn[some])[:, seen] @ _gain(joint[1][[q]], seen)[0].T
-            c = np.where(np.isnan(c), drawn, c)
+                configurations, which = self._configurations(d[at])
+                mean, covariance, root = self._joint(configurations)
+                drawn = mean[which] + _turn(root[which], noise[at])
+                if seen.any():  # a draw of all columns, moved by what the observed ones are off it by (Matheron's rule)
+                    drawn += _turn(_gain(covariance, seen)[which], (c[at] - drawn)[:, seen])
+                c[at] = np.where(seen, c[at], drawn)
             out[np.ix_(rows, self.discrete)], out[np.ix_(rows, self.continuous)] = d, c
         return out
 
@@ -355,9 +389,13 @@ class MixedNetwork:
 def _patterns(C: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Each pattern of observed cells, and the rows that have it."""
     seen = ~np.isnan(C)
-    keys, inverse, counts = np.unique(seen, axis=0, return_inverse=True, return_counts=True)
-    groups = np.split(np.argsort(inverse.ravel(), kind="stable"), np.cumsum(counts)[:-1])
-    return list(zip(keys, groups, strict=True))
+    if seen.all():
+        return [(np.ones(C.shape[1], dtype=bool), np.arange(len(C)))] if len(C) else []
+    packed = np.ascontiguousarray(np.packbits(seen, axis=1))
+    key = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
+    _, first, inverse, counts = np.unique(key, return_index=True, return_inverse=True, return_counts=True)
+    groups = np.split(np.argsort(inverse, kind="stable"), np.cumsum(counts)[:-1])
+    return list(zip(seen[first], groups, strict=True))
 
 
 def _gain(covariance: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -365,21 +403,6 @@ def _gain(covariance: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return np.linalg.solve(covariance[:, seen][:, :, seen], covariance[:, seen]).mT
 
 
-def _conditional(C: np.ndarray, seen: np.ndarray, joint: tuple) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (Q, n, m) and covariance (Q, m, m) of all continuous columns given the observed ones."""
-    mean, covariance, _ = joint
-    if not seen.any():
-        return np.broadcast_to(mean[:, None], (len(mean), *C.shape)), covariance
-    gain = _gain(covariance, seen)
-    moved = mean[:, None] + (C[:, seen] - mean[:, None, seen]) @ gain.mT
-    moved[:, :, seen] = C[:, seen]
-    left = covariance - gain @ covariance[:, seen]
-    return moved, np.where(np.outer(~seen, ~seen), left, 0.0)
-
-
-def _log_normal(x: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """log N(x; mean, covariance), (Q, n)."""
-    root = np.linalg.cholesky(covariance)
-    z = np.linalg.solve(root, (x - mean[:, None]).mT)
-    log_det = 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
-    return -0.5 * (np.square(z).sum(axis=1) + (log_det + x.shape[1] * _LOG_2PI)[:, None])
+def _turn(matrix: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """A matrix a row (n, i, j) times a vector a row (n, j)."""
+    return (matrix @ x[..., None])[..., 0]

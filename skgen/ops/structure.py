@@ -10,7 +10,7 @@ from scipy.special import gammaln, xlogy
 
 from skgen.ops.counts import count_pair
 from skgen.ops.graphs import reachable
-from skgen.ops.linear_gaussian import regress
+from skgen.ops.linear_gaussian import add_moments, regress
 
 __all__ = ["MixedScore", "TableScore", "hill_climb", "mixed_information"]
 
@@ -103,7 +103,8 @@ class TableScore:
 class MixedScore:
     r"""The same where some columns are continuous: those by the BIC of one linear regression a configuration.
 
-    -1/2 sum_q N_q (log 2 pi v_q + 1) - log(N) / 2 * q (continuous parents + 2), v_q the residual variance.
+    -1/2 sum_q N_q (log 2 pi v_q + 1) - log(N) / 2 * q (continuous parents + 2), v_q the residual variance; -inf where
+    there are more parameters than rows.
 
     Parameters
     ----------
@@ -128,8 +129,11 @@ class MixedScore:
     def __call__(self, child: int, parents: Sequence[int]) -> float:
         if self.levels[child]:
             return self.tables(child, parents)
-        moments = self._of(tuple(sorted(j for j in parents if self.levels[j])))
+        switches = tuple(sorted(j for j in parents if self.levels[j]))
         at = np.array([0, *(self.place[j] for j in parents if not self.levels[j]), self.place[child]])
+        if parents and float(np.prod([self.levels[j] for j in switches], dtype=float)) * len(at) > len(self.u):
+            return -np.inf
+        moments = self._of(switches)
         part = moments[:, at][:, :, at]
         _, variance = regress(part, self.alpha)
         fit = -0.5 * float(part[:, 0, 0] @ (np.log(2 * np.pi * variance) + 1))
@@ -148,9 +152,7 @@ class MixedScore:
             for j in switches:
                 code, Q = code * self.levels[j] + self.tables.codes[j], Q * self.levels[j]
             out = np.zeros((Q, self.u.shape[1], self.u.shape[1]))
-            for q in np.unique(code):
-                at = code == q
-                out[q] = (self.u[at] * self.weight[at, None]).T @ self.u[at]
+            add_moments(out, code, self.weight, self.u)
             self._moments[switches] = out
         return self._moments[switches]
 
