@@ -74,7 +74,11 @@ class Subject:
 
     def takes(self, what: Table | str) -> bool:
         """Whether the model takes a table's columns, natively or by a correct conversion."""
-        wanted = table(what).kinds if isinstance(what, str) else what.kinds
+        data = table(what) if isinstance(what, str) else what
+        wanted = data.kinds
+        tied = any(self.declares(name, None) is not None for name in ("step_features", "image_shape"))
+        if tied and len({(column.kind, column.levels) for column in data.columns}) > 1:
+            return False  # steps and pixels are one variable many times
         return all(kind in self.kinds or _CONVERSIONS[kind] & self.kinds for kind in wanted)
 
     def needs_seed(self) -> bool:
