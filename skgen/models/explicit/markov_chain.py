@@ -99,7 +99,7 @@ class MarkovChain(GenerativeModel):
         if (levels != levels[0]).any():
             j = int(np.argmax((levels != levels[0]).any(axis=0)))
             raise ValueError(f"Column {self.columns_.names[j]!r} has {levels[0, j]} levels at the first step and others later: "
-                             "a step is one variable many times; declare the same categories for all.")  # fmt: skip
+                             f"pass column_kinds=skgen.columns(X, step_features={F}), which reads them as one.")  # fmt: skip
         self._levels = levels[0]
         self._n_steps = len(levels)
         self._K = int(np.prod(self._levels.astype(object)))

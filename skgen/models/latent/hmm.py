@@ -22,7 +22,8 @@ __all__ = ["HMM"]
 
 _START_STEPS = 20_000  # states are first told apart on so many steps
 _START_CELLS = 2**22  # starts are compared on so many (step, state) pairs
-_SHORT = 10  # EM iterations of a start that is compared with others
+_SHORT, _LONG = 10, 100  # least and most EM iterations of a start that is compared with others
+_CHEAP = 200_000  # (step, state) pairs that such a start may visit to have more than the least
 _LLOYD = 5
 _SOFT = 0.1  # share of a step that a start spreads over all states
 _STAY = 0.5  # weight of staying where one is, in the first transition matrix
@@ -141,7 +142,7 @@ class HMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeModel):
             ours, theirs = first.levels[j % width], c.levels[j]
             if not same or (ours is None) != (theirs is None) or (ours is not theirs and not ours.equals(theirs)):
                 raise ValueError(f"Columns {c.names[j % width]!r} and {c.names[j]!r} are one variable at two steps, but differ in "
-                                 "kind or levels: declare the same for both in column_kinds.")  # fmt: skip
+                                 "kind or levels: pass column_kinds=skgen.columns(X, step_features=...).")  # fmt: skip
         return first
 
     # ---- fit
@@ -153,7 +154,7 @@ class HMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeModel):
         per_row = max(1, len(steps) * self.n_states // len(X))
         rows, w = even_rows(X, weight, max(1, _START_CELLS // per_row), rng)
         some = _Steps(X[rows], w, len(self._one_step), self.n_states)
-        starts, n_iter = [], _SHORT
+        starts, n_iter = [], int(np.clip(_CHEAP // max(1, len(some) * self.n_states), _SHORT, _LONG))
         for i in range(n_init):
             self._begin(some, rng, bold=i > 0)
             starts.append((self._emission, self._chain))
