@@ -316,6 +316,13 @@ def test_lengths_end_at_the_last_observed_step():
     np.testing.assert_array_equal(lengths(X, 1), [1, 4, 0, 2])
 
 
+def test_units_are_undone():
+    X, _ = draw(n=60, T=5)
+    model = HMM(NORMAL, n_init=1, random_state=0).fit(X)
+    scaled = HMM(NORMAL, n_init=1, random_state=0).fit(1e3 * X)
+    np.testing.assert_allclose(scaled.score_samples(1e3 * X), model.score_samples(X) - 5 * np.log(1e3), atol=1e-6)
+
+
 def test_weights_are_repeats():
     X = gaps(draw(n=40, T=4)[0], 0.1)
     weight = np.random.default_rng(0).integers(0, 4, len(X))

@@ -87,6 +87,10 @@ class MarkovChain(GenerativeModel):
     kinds = frozenset({"binary", "categorical"})
     missing = "exact"
     missing_in_fit = True
+    known_gaps = {  # noqa: RUF012
+        "unit_change": "steps are one variable in one unit: columns multiplied by numbers of their own are another table",
+        "column_permutation": "columns are steps in time: in another order they are other sequences",
+    }
 
     # ---- steps and symbols
 

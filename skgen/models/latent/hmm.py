@@ -102,6 +102,9 @@ class HMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeModel):
     tol: Annotated[float, Interval(0)] = 1e-4
 
     quick = {"n_init": 1, "n_states": 4, "max_iter": 50}  # noqa: RUF012
+    known_gaps = {  # noqa: RUF012
+        "unit_change": "steps are one variable in one unit: columns multiplied by numbers of their own are another table",
+    }
 
     # ---- what the emission says
 
