@@ -460,3 +460,12 @@ def test_classes_that_differ_in_dependence_alone():
     X = np.column_stack([a, b, rng.random(2000) < 0.5])
     assert ChowLiuTree().fit(X[:1000], y[:1000]).score(X[1000:], y[1000:]) > 0.9
     assert NaiveBayes().fit(X[:1000], y[:1000]).score(X[1000:], y[1000:]) < 0.8  # no sum over columns gets all of a ^ b
+
+
+def test_opposing_children_do_not_underflow():
+    """A hidden root with 600 children, half of them loud for 0 and half for 1: log p is near 300 log(p q), not -inf."""
+    n_children = 600
+    loud = np.array([[0.99, 0.01], [0.01, 0.99]])
+    tree = Tree(np.array([-1] + [0] * n_children), np.arange(n_children + 1), [np.array([[0.5, 0.5]])] + [loud] * n_children)
+    x = np.concatenate([[np.nan], np.zeros(n_children // 2), np.ones(n_children // 2)])[None]
+    np.testing.assert_allclose(tree.log_prob(x), n_children / 2 * np.log(0.99 * 0.01), rtol=1e-12)

@@ -81,6 +81,8 @@ class Tree:
         self._levels = np.array([table.shape[1] for table in self.tables], dtype=np.intp)
         self._above = np.maximum(self.parents, 0)  # the root has one row, whatever column 0 holds
         self._stride = np.where(self.parents >= 0, self._levels, 0)
+        # so many children may oppose each other beyond the range of a product: their messages are added as logarithms
+        self._crowded = np.bincount(self._above[self.parents >= 0], minlength=len(self.parents)) > 25
         sizes = np.array([table.size for table in self.tables], dtype=np.intp)
         self._begin = np.cumsum(sizes) - sizes
         self._flat = np.concatenate([table.ravel() for table in self.log_tables])
@@ -141,11 +143,18 @@ class Tree:
         """
         n = len(X)
         log_p, inside, up = np.zeros(n), {}, {}
-        product: dict[int, np.ndarray] = {}  # of the messages that a column has had from its children
+        product: dict[int, np.ndarray] = {}  # of the messages that a column has had from its children; logs if crowded
         for i in self.order[::-1].tolist():
             x = np.ascontiguousarray(X[:, i])
             within = np.equal(x, np.arange(self._levels[i])[:, None]) | np.isnan(x)
-            belief = product.pop(i) * within if i in product else within.astype(float)
+            belief = within.astype(float)
+            if i in product and self._crowded[i]:
+                size = product[i].max(axis=0)
+                log_p += size
+                with np.errstate(invalid="ignore"):
+                    belief *= np.nan_to_num(np.exp(product.pop(i) - size), nan=0.0)  # nothing possible: -inf - -inf
+            elif i in product:
+                belief *= product.pop(i)
             message = self.tables[i] @ belief
             top = message.max(axis=0)
             scale = np.maximum(top, _TINY)
@@ -156,7 +165,11 @@ class Tree:
             above = int(self.parents[i])
             if above < 0:
                 continue
-            if above in product:
+            if self._crowded[above]:
+                with np.errstate(divide="ignore"):
+                    message = np.log(message)
+                product[above] = product[above] + message if above in product else message
+            elif above in product:
                 product[above] *= message
             else:
                 product[above] = message.copy() if keep else message
