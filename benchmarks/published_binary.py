@@ -43,8 +43,10 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=list(REPRODUCES), help="registry names")
     parser.add_argument("--sets", nargs="+", default=list(PUBLISHED), choices=list(PUBLISHED))
     wanted = parser.parse_args()
-    print(f"{'set':10s} {'rows':>7s} {'columns':>7s} {'model':18s} {'test log p':>11s} {'independent':>11s} {'tree':>11s} "
-          f"{'off by':>8s} {'fit s':>6s} {'score s':>7s}")  # fmt: skip
+    print(
+        f"{'set':10s} {'rows':>7s} {'columns':>7s} {'model':18s} {'test log p':>11s} {'independent':>11s} {'tree':>11s} "
+        f"{'off by':>8s} {'fit s':>6s} {'score s':>7s}"
+    )
     worst: dict[str, float] = {}
     for name in wanted.sets:
         with np.load(wanted.data / f"{name}.npz") as arrays:
@@ -61,8 +63,11 @@ def main() -> None:
                 gap = found - PUBLISHED[name][REPRODUCES[model_name]]
                 worst[model_name] = max(worst.get(model_name, 0.0), abs(gap))
                 off = f"{gap:+.0e}"
-            print(f"{name:10s} {len(train):7d} {train.shape[1]:7d} {model_name:18s} {found:11.5f} {independent:11.5f} {tree:11.5f} "
-                  f"{off:>8s} {fitted - start:6.2f} {scored - fitted:7.2f}", flush=True)  # fmt: skip
+            print(
+                f"{name:10s} {len(train):7d} {train.shape[1]:7d} {model_name:18s} {found:11.5f} {independent:11.5f} {tree:11.5f} "
+                f"{off:>8s} {fitted - start:6.2f} {scored - fitted:7.2f}",
+                flush=True,
+            )
     for model_name, gap in worst.items():
         print(f"{model_name}: largest distance from the published number {gap:.1e} nats")
 

@@ -22,10 +22,15 @@ import skgen
 
 #: Total log-likelihoods, the best of 30 starts.
 GAUSSIAN = {
-    "faithful": {("full", 1): -1289.797, ("full", 2): -1130.264, ("tied", 2): -1140.187, ("tied", 3): -1126.316,
-                 ("full", 3): -1119.214},
+    "faithful": {
+        ("full", 1): -1289.797,
+        ("full", 2): -1130.264,
+        ("tied", 2): -1140.187,
+        ("tied", 3): -1126.316,
+        ("full", 3): -1119.214,
+    },
     "galaxies": {("full", 1): -240.338, ("full", 2): -220.058, ("full", 3): -203.179, ("full", 4): -202.161},
-}  # fmt: skip
+}
 #: Mean test log-likelihoods to reach, and what learned sum-product networks (LearnSPN) have.
 BERNOULLI = {"plants": (-13.5, -12.98), "baudio": (-40.2, -40.50)}
 
@@ -36,8 +41,17 @@ def gaussian(data: Path) -> None:
         X = pd.read_csv(data / "tabular" / f"{name}.csv.gz").to_numpy(dtype=float)
         X = X / 1000 if name == "galaxies" else X
         for (covariance_type, k), figure in published.items():
-            model = skgen.make("gaussian_mixture", n_components=k, covariance_type=covariance_type, shrinkage=0, n_init=30,
-                               max_iter=5000, tol=1e-9, column_kinds="continuous", random_state=0).fit(X)  # fmt: skip
+            model = skgen.make(
+                "gaussian_mixture",
+                n_components=k,
+                covariance_type=covariance_type,
+                shrinkage=0,
+                n_init=30,
+                max_iter=5000,
+                tol=1e-9,
+                column_kinds="continuous",
+                random_state=0,
+            ).fit(X)
             total = model.score_samples(X).sum()
             print(
                 f"   {name:9s} {k} {covariance_type:5s} {total:11.3f}   published {figure:11.3f}   difference {total - figure:+.3f}"
@@ -56,8 +70,11 @@ def bernoulli(data: Path) -> None:
                 component = skgen.make("naive_bayes", alpha=alpha)
                 model = skgen.make("mixture", component=component, n_components=k, column_kinds="binary", random_state=0).fit(train)
                 found = model.score(valid)
-                print(f"   {name} K={k} alpha={alpha}: valid {found:.4f}, {model.n_iter_} iterations, "
-                      f"{time.process_time() - start:.1f} s of CPU", flush=True)  # fmt: skip
+                print(
+                    f"   {name} K={k} alpha={alpha}: valid {found:.4f}, {model.n_iter_} iterations, "
+                    f"{time.process_time() - start:.1f} s of CPU",
+                    flush=True,
+                )
                 best = max(best or (-np.inf,), (found, k, model), key=lambda one: one[0])
         print(f"   {name:7s} test {best[2].score(test):.4f} with K={best[1]}   to reach {goal}, LearnSPN {spn}", flush=True)
 

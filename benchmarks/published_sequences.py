@@ -52,11 +52,11 @@ def earthquakes(folder: Path) -> bool:
         for m, wanted in EARTHQUAKES[start].items():
             n_init = 50 if start == "free" else 10  # four free states have many local maxima
             begin = time.process_time()
-            model = HMM(poisson, n_states=m, start=start, alpha=0.0, n_init=n_init, max_iter=20_000, tol=1e-8,
-                        random_state=0)  # fmt: skip
+            model = HMM(poisson, n_states=m, start=start, alpha=0.0, n_init=n_init, max_iter=20_000, tol=1e-8, random_state=0)
             found = float(model.fit(row).score_samples(row)[0])
-            good &= check(f"Poisson HMM, {m} states, {start} start", found, wanted, abs(found - wanted) < 1e-3,
-                          time.process_time() - begin)  # fmt: skip
+            good &= check(
+                f"Poisson HMM, {m} states, {start} start", found, wanted, abs(found - wanted) < 1e-3, time.process_time() - begin
+            )
     return good
 
 
@@ -88,8 +88,9 @@ def chorales(folder: Path) -> bool:
     for n_states, wanted in CHORALES.items():
         begin = time.process_time()
         emission = NaiveBayes(alpha=0.1)  # 88 keys: a whole pseudo-count for each would blur a state of a hundred frames
-        model = HMM(emission, n_states=n_states, step_features=88, column_kinds="binary", n_init=1, max_iter=100, tol=1e-2,
-                    random_state=0)  # fmt: skip
+        model = HMM(
+            emission, n_states=n_states, step_features=88, column_kinds="binary", n_init=1, max_iter=100, tol=1e-2, random_state=0
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             found = model.fit(train).score_samples(test).sum() / frames

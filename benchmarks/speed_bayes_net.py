@@ -21,9 +21,12 @@ def draw_network() -> dict:
     rng = np.random.default_rng(0)
     nodes = [f"x{i}" for i in range(D)]
     levels = rng.integers(3, 5, D)
-    parents = {n: [nodes[j] for j in sorted(rng.choice(i, min(i, rng.integers(1, 4)), replace=False))] if i < 6 else
-               [nodes[j] for j in sorted(rng.choice(np.arange(i - 6, i), rng.integers(1, 4), replace=False))]
-               for i, n in enumerate(nodes)}  # fmt: skip
+    parents = {
+        n: [nodes[j] for j in sorted(rng.choice(i, min(i, rng.integers(1, 4)), replace=False))]
+        if i < 6
+        else [nodes[j] for j in sorted(rng.choice(np.arange(i - 6, i), rng.integers(1, 4), replace=False))]
+        for i, n in enumerate(nodes)
+    }
     tables = {}
     for i, n in enumerate(nodes):
         shape = [levels[nodes.index(p)] for p in parents[n]]
@@ -87,8 +90,10 @@ def main() -> None:
     codes = np.column_stack([rows[c].cat.codes for c in rows])
     gaps = np.random.default_rng(1).random(codes.shape) < 0.3
     question = rows.mask(gaps)
-    fitted = BayesianNetwork(graph={i: [list(network["states"]).index(p) for p in above] for i, above in
-                                    enumerate(network["parents"].values())}, column_kinds="categorical").fit(codes)  # fmt: skip
+    fitted = BayesianNetwork(
+        graph={i: [list(network["states"]).index(p) for p in above] for i, above in enumerate(network["parents"].values())},
+        column_kinds="categorical",
+    ).fit(codes)
     asked = {
         "skgen bayes_net, array": lambda: fitted.score_samples(codes),
         "skgen bayes_net, data frame": lambda: model.score_samples(rows),

@@ -60,8 +60,11 @@ def mixture(rounds: int, profile: bool) -> None:
             k, init_params=start, max_iter=5, tol=0, random_state=0
         ).fit(X)
     least, models = race(calls, rounds)
-    show(f"fit, {n} x {d}, {k} full covariances, 5 iterations", least,
-         {name: f"log-likelihood {m.score(X):.4f} a row, {m.n_iter_} iterations" for name, m in models.items()})  # fmt: skip
+    show(
+        f"fit, {n} x {d}, {k} full covariances, 5 iterations",
+        least,
+        {name: f"log-likelihood {m.score(X):.4f} a row, {m.n_iter_} iterations" for name, m in models.items()},
+    )
     pair = {"skgen": models["skgen"], "sklearn": models["sklearn kmeans"]}
     show("score_samples", race({name: lambda m=m: m.score_samples(X) for name, m in pair.items()}, rounds + 4)[0])
     show("sample", race({name: lambda m=m: m.sample(n) for name, m in pair.items()}, rounds + 4)[0])

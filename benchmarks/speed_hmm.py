@@ -52,8 +52,17 @@ def main() -> None:
         from hmmlearn.hmm import GaussianHMM
 
         def theirs() -> GaussianHMM:
-            model = GaussianHMM(S, "diag", n_iter=ITERATIONS, tol=-np.inf, init_params="", params="stmc",
-                                implementation="scaling", covars_prior=0.0, covars_weight=1.0)  # fmt: skip
+            model = GaussianHMM(
+                S,
+                "diag",
+                n_iter=ITERATIONS,
+                tol=-np.inf,
+                init_params="",
+                params="stmc",
+                implementation="scaling",
+                covars_prior=0.0,
+                covars_weight=1.0,
+            )
             model.startprob_, model.transmat_ = chain.start, chain.transmat
             model.means_, model.covars_ = means.copy(), np.ones((S, D))
             return model.fit(flat, sizes)

@@ -65,21 +65,32 @@ def _parser() -> argparse.ArgumentParser:
     models.set_defaults(run=_models)
 
     compare = commands.add_parser(
-        "compare", help="generative classifiers beside discriminative ones, in one table",
+        "compare",
+        help="generative classifiers beside discriminative ones, in one table",
         description="Generative classifiers beside discriminative ones, in one table: the same folds, the same reading of the "
-                    "columns. A model that fails is a row with its error.")  # fmt: skip
+        "columns. A model that fails is a row with its error.",
+    )
     compare.add_argument("data", help="wine, breast_cancer, digits, iris, or a csv or parquet file")
     compare.add_argument("--target", help="the column of labels (of a file)")
     compare.add_argument("--models", type=_names, metavar="A,B", help="names; by default all that take the columns, and rivals")
     compare.add_argument("--drop", type=_names, default=[], metavar="A,B", help="columns to leave out")
     compare.add_argument("--split-column", metavar="NAME", help="column of train, valid, test: used instead of folds")
-    compare.add_argument("--column-kinds", type=_kinds, default="auto", metavar="A=KIND,...",
-                         help="how columns are read: continuous, integer, binary or categorical")  # fmt: skip
+    compare.add_argument(
+        "--column-kinds",
+        type=_kinds,
+        default="auto",
+        metavar="A=KIND,...",
+        help="how columns are read: continuous, integer, binary or categorical",
+    )
     compare.add_argument("--image-shape", type=_shape, metavar="8,8", help="the columns are pixels: height,width[,channels]")
     compare.add_argument("--folds", type=int, metavar="N", help="stratified folds (5; 3 above 20,000 rows)")
     compare.add_argument("--seed", type=int, default=0, metavar="N", help="of folds and models (0)")
-    compare.add_argument("--time-limit", type=float, metavar="SECONDS",
-                         help="for each model: a fold that would end later is not begun; no fit is cut")  # fmt: skip
+    compare.add_argument(
+        "--time-limit",
+        type=float,
+        metavar="SECONDS",
+        help="for each model: a fold that would end later is not begun; no fit is cut",
+    )
     compare.add_argument("--device", help="told to models that have one, such as cuda")
     compare.add_argument("--n-jobs", type=int, metavar="N", help="told to models that have such a parameter")
     how = compare.add_mutually_exclusive_group()
@@ -87,8 +98,9 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--csv", action="store_true", help="print CSV; notes go to stderr")
     compare.set_defaults(run=_compare)
 
-    check = commands.add_parser("check", help="hold a model to the contract",
-                                description="Run the conformance kit on a model; exits 1 if a check fails.")  # fmt: skip
+    check = commands.add_parser(
+        "check", help="hold a model to the contract", description="Run the conformance kit on a model; exits 1 if a check fails."
+    )
     check.add_argument("name", help="a name of `skgen models`, or module:Class")
     check.add_argument("--tier", choices=("quick", "full"), default="quick", help="full takes longer")
     check.add_argument("--only", metavar="CHECK", help="one check, by name or id")
@@ -106,10 +118,16 @@ def _models(asked: argparse.Namespace) -> int:
     from skgen.registry import entries
 
     rows = [
-        {"name": entry.name, "family": entry.family, "distribution": entry.distribution, "version": entry.version,
-         "class": entry.class_name, "remark": entry.blocked or (f"needs: {entry.missing_extra}" if entry.missing_extra else "")}
+        {
+            "name": entry.name,
+            "family": entry.family,
+            "distribution": entry.distribution,
+            "version": entry.version,
+            "class": entry.class_name,
+            "remark": entry.blocked or (f"needs: {entry.missing_extra}" if entry.missing_extra else ""),
+        }
         for entry in entries()
-    ]  # fmt: skip
+    ]
     if asked.json:
         print(json.dumps(rows, indent=2))
         return 0
@@ -126,9 +144,16 @@ def _compare(asked: argparse.Namespace) -> int:
 
     data = load(asked.data, asked.target, asked.split_column, asked.drop)
     result = compare(
-        asked.models, data, n_folds=asked.folds, column_kinds=asked.column_kinds, image_shape=asked.image_shape,
-        time_limit=asked.time_limit, device=asked.device, n_jobs=asked.n_jobs, random_state=asked.seed,
-    )  # fmt: skip
+        asked.models,
+        data,
+        n_folds=asked.folds,
+        column_kinds=asked.column_kinds,
+        image_shape=asked.image_shape,
+        time_limit=asked.time_limit,
+        device=asked.device,
+        n_jobs=asked.n_jobs,
+        random_state=asked.seed,
+    )
     if asked.json:
         print(result.to_json())
     elif asked.csv:

@@ -215,8 +215,10 @@ def _settle(cells: list, names: list, raw: list[str], wanted: dict, group: np.nd
             kind = asked.pop()
         elif len(found) > 1 and found & {"categorical", "bool"}:
             first, odd = members[0], next(j for j in members if raw[j] != raw[members[0]])
-            raise ValueError(f"Columns {names[first]!r} ({raw[first]}) and {names[odd]!r} ({raw[odd]}) are tied, one variable many "
-                             "times, and cannot be of two kinds: convert one, or use a model that ties no columns.")  # fmt: skip
+            raise ValueError(
+                f"Columns {names[first]!r} ({raw[first]}) and {names[odd]!r} ({raw[odd]}) are tied, one variable many "
+                "times, and cannot be of two kinds: convert one, or use a model that ties no columns."
+            )
         elif "categorical" in found:
             kind = "categorical"
         elif "continuous" in found:

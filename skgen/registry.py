@@ -253,8 +253,7 @@ def taking(kinds: set[str]) -> str:
     able = []
     for entry in entries():
         if entry.distribution == _BUILT_IN and not entry.missing_extra:
-            model = entry.load()
-            native = model.kinds if isinstance(model.kinds, (set, frozenset)) else set()
+            native = entry.load()().kinds
             if kinds <= native or ("categorical" in native and kinds <= {"binary", "categorical", "integer", "continuous"}):
                 able.append(entry.name)
     return ", ".join(able) or "none that is installed"

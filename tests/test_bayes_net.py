@@ -20,16 +20,26 @@ from skgen.ops.structure import MixedScore, TableScore, hill_climb
 ASIA = {
     "states": {name: ["yes", "no"] for name in ("asia", "tub", "smoke", "lung", "bronc", "either", "xray", "dysp")},
     "parents": {
-        "asia": [], "tub": ["asia"], "smoke": [], "lung": ["smoke"], "bronc": ["smoke"], "either": ["lung", "tub"],
-        "xray": ["either"], "dysp": ["bronc", "either"],
+        "asia": [],
+        "tub": ["asia"],
+        "smoke": [],
+        "lung": ["smoke"],
+        "bronc": ["smoke"],
+        "either": ["lung", "tub"],
+        "xray": ["either"],
+        "dysp": ["bronc", "either"],
     },
     "tables": {
-        "asia": [[0.01, 0.99]], "tub": [[0.05, 0.95], [0.01, 0.99]], "smoke": [[0.5, 0.5]],
-        "lung": [[0.1, 0.9], [0.01, 0.99]], "bronc": [[0.6, 0.4], [0.3, 0.7]],
-        "either": [[1, 0], [1, 0], [1, 0], [0, 1]], "xray": [[0.98, 0.02], [0.05, 0.95]],
+        "asia": [[0.01, 0.99]],
+        "tub": [[0.05, 0.95], [0.01, 0.99]],
+        "smoke": [[0.5, 0.5]],
+        "lung": [[0.1, 0.9], [0.01, 0.99]],
+        "bronc": [[0.6, 0.4], [0.3, 0.7]],
+        "either": [[1, 0], [1, 0], [1, 0], [0, 1]],
+        "xray": [[0.98, 0.02], [0.05, 0.95]],
         "dysp": [[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.1, 0.9]],
     },
-}  # fmt: skip
+}
 
 
 def states_of(model):
@@ -165,11 +175,17 @@ def test_kl_divergence_by_draws():
 
 def test_states_are_matched_by_name():
     net, X = ancestral(50)
-    frame = pd.DataFrame({"b": pd.Categorical.from_codes(X[:, 1].astype(int), ["low", "mid", "high"]),
-                          "a": pd.Categorical.from_codes(X[:, 0].astype(int), ["no", "yes"])})  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "b": pd.Categorical.from_codes(X[:, 1].astype(int), ["low", "mid", "high"]),
+            "a": pd.Categorical.from_codes(X[:, 0].astype(int), ["no", "yes"]),
+        }
+    )
     text = frame.astype(str)  # levels sorted: high, low, mid
-    tables = {"b": {"low": 0.5, "mid": 0.3, "high": 0.2},
-              "a": {"low": {"yes": 0.1, "no": 0.9}, "high": {"no": 0.5, "yes": 0.5}, "mid": {"no": 0.2, "yes": 0.8}}}  # fmt: skip
+    tables = {
+        "b": {"low": 0.5, "mid": 0.3, "high": 0.2},
+        "a": {"low": {"yes": 0.1, "no": 0.9}, "high": {"no": 0.5, "yes": 0.5}, "mid": {"no": 0.2, "yes": 0.8}},
+    }
     model = BayesianNetwork(graph={"a": ["b"]}, tables=tables).fit(text)
     codes = X[:, :2].astype(int)
     expected = np.log(net.tables[1][codes[:, 1]] * net.tables[0][codes[:, 1], codes[:, 0]])
@@ -275,8 +291,10 @@ def test_too_wide_a_sum_is_refused_by_name():
     d = 26
     X = np.random.default_rng(0).integers(0, 2, (40, d + 1))
     # one column that reads all others two at a time: moralised, everything is joined
-    net = Network([[]] * d + [[i, j] for i in range(d) for j in range(i)], [np.array([0.5, 0.5])] * d
-                  + [np.full((2, 2, 2), 0.5)] * (d * (d - 1) // 2))  # fmt: skip
+    net = Network(
+        [[]] * d + [[i, j] for i in range(d) for j in range(i)],
+        [np.array([0.5, 0.5])] * d + [np.full((2, 2, 2), 0.5)] * (d * (d - 1) // 2),
+    )
     row = np.full((1, len(net.levels)), np.nan)
     row[0, d:] = 0
     with pytest.raises(ValueError, match=r"treewidth 25.*max_parents"):
@@ -595,8 +613,9 @@ def test_complete_gaussian_graph_is_one_normal():
     mean, cov = X.mean(axis=0), np.cov(X.T, bias=True)
     X[rng.random(X.shape) < 0.4] = np.nan
     seen = ~np.isnan(X)
-    expected = [stats.multivariate_normal(mean[o], cov[np.ix_(o, o)]).logpdf(x[o]) if o.any() else 0.0
-                for x, o in zip(X, seen, strict=True)]  # fmt: skip
+    expected = [
+        stats.multivariate_normal(mean[o], cov[np.ix_(o, o)]).logpdf(x[o]) if o.any() else 0.0 for x, o in zip(X, seen, strict=True)
+    ]
     np.testing.assert_allclose(model.score_samples(X), expected, atol=1e-9)
     margins = model.marginals({0: 6.0})
     gain = cov[1, 0] / cov[0, 0]

@@ -85,8 +85,13 @@ def test_a_reader_that_goes_away_is_no_error():
     done = subprocess.run(
         f"{sys.executable} -c \"import sys; from skgen import cli, registry; entry = registry.Entry('m' * 50, 'a:b', 'c');"
         "registry.entries = lambda: (entry,) * 5000; sys.exit(cli.main(['models']))\" | head -1; echo ${PIPESTATUS[0]}",
-        shell=True, executable="/bin/bash", capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
+        shell=True,
+        executable="/bin/bash",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
     assert done.stderr == ""
     assert done.stdout.splitlines()[1:] == ["0"]
 
@@ -123,8 +128,27 @@ def test_options_of_compare(capsys, table):
     assert out.splitlines()[0].startswith("model,accuracy,log_loss,calibration_error,log_p,likelihood,fit_seconds")
     assert out.splitlines()[1].startswith("naive_bayes,0.")
     assert "log p(x)" in err
-    assert cli.main(["compare", "digits", "--models", "naive_bayes", "--folds", "2", "--image-shape", "8x8", "--n-jobs", "1",
-                     "--time-limit", "60", "--device", "cpu"]) == 0  # fmt: skip
+    assert (
+        cli.main(
+            [
+                "compare",
+                "digits",
+                "--models",
+                "naive_bayes",
+                "--folds",
+                "2",
+                "--image-shape",
+                "8x8",
+                "--n-jobs",
+                "1",
+                "--time-limit",
+                "60",
+                "--device",
+                "cpu",
+            ]
+        )
+        == 0
+    )
     assert "64 integer columns" in capsys.readouterr().out
 
 

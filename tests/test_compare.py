@@ -207,9 +207,14 @@ def test_image_shape_device_and_jobs_reach_the_models_that_ask():
 
     digits = datasets.load("digits")
     settings = candidates.Settings(
-        skgen.columns(digits.X, image_shape=(8, 8)), digits.y, missing=False, random_state=7, n_jobs=2, device="cpu",
+        skgen.columns(digits.X, image_shape=(8, 8)),
+        digits.y,
+        missing=False,
+        random_state=7,
+        n_jobs=2,
+        device="cpu",
         image_shape=(8, 8),
-    )  # fmt: skip
+    )
     (asking, plain), _ = candidates.candidates([Asking(), NaiveBayes(random_state=1)], settings)
     asked = asking.estimator.get_params()
     assert (asked["image_shape"], asked["device"], asked["n_jobs"], asked["random_state"]) == ((8, 8), "cpu", 2, 7)
@@ -411,8 +416,11 @@ def test_a_csv_keeps_integers_with_missing_cells(table):
     data = datasets.load(str(table), "answer")
     kinds = skgen.columns(data.X)
     assert dict(zip(kinds.names, kinds.kinds, strict=True)) == {
-        "count": "integer", "size": "continuous", "colour": "categorical", "flag": "binary",
-    }  # fmt: skip
+        "count": "integer",
+        "size": "continuous",
+        "colour": "categorical",
+        "flag": "binary",
+    }
     assert "Column 'split' (train, valid, test) is left out" in data.notes[0]
     result = skgen.compare("naive_bayes", str(table), "answer", n_folds=2)
     assert result.table.loc["naive_bayes", "error"] == ""
@@ -655,8 +663,9 @@ def test_seconds_are_readable():
 
 def test_labels_of_rows_are_short_and_distinct():
     X, y = load_wine(return_X_y=True)
-    names = skgen.compare([DummyClassifier(), DummyClassifier(), NaiveBayes(distributions=dict.fromkeys(range(13), "normal"))],
-                          X, y, n_folds=2).table.index.tolist()  # fmt: skip
+    names = skgen.compare(
+        [DummyClassifier(), DummyClassifier(), NaiveBayes(distributions=dict.fromkeys(range(13), "normal"))], X, y, n_folds=2
+    ).table.index.tolist()
     assert names[:2] == ["DummyClassifier()", "DummyClassifier() (2)"]
     assert len(names[2]) <= 48
 

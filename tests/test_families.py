@@ -15,6 +15,7 @@ from skgen.ops.families import (
     Poisson,
     StudentT,
     fit_family,
+    has_heavy_tails,
 )
 from skgen.ops.products import NormalBlock, TableBlock
 
@@ -29,7 +30,7 @@ TRUE = {
     ),
     "gamma": (Gamma(one([0.7, 5.0]), one([2.0, 0.3])), [stats.gamma(0.7, scale=2), stats.gamma(5, scale=0.3)]),
     "student_t": (StudentT(one([0.0, 3.0]), one([1.0, 4.0]), one([4.0, 16.0])), [stats.t(4), stats.t(16, 3, 2)]),
-}  # fmt: skip
+}
 COUNTS = {
     "poisson": (Poisson(one([0.4, 7.0])), [stats.poisson(0.4), stats.poisson(7)]),
     "negative_binomial": (NegativeBinomial(one([3.0, 10.0]), one([1.0, 6.0])), [stats.nbinom(1, 1 / 4), stats.nbinom(6, 6 / 16)]),
@@ -242,3 +243,15 @@ def test_table_block_counts(levels, holes):
         share = np.array([(drawn[:, j] == v).mean() for v in range(n)])
         wanted = np.array([(X[:, j] == v) @ W[:, 0] for v in range(n)])
         np.testing.assert_allclose(share, wanted / wanted.sum(), atol=0.02)
+
+
+@pytest.mark.parametrize(("sample", "heavy"), [("standard_normal", None), ("random", False), ("standard_t", True)])
+def test_student_t_is_tried_where_it_can_win(sample, heavy):
+    """Excess kurtosis is the sign of d log-likelihood / d (1 / df) at 0: compared with the likelihood itself."""
+    rng = np.random.default_rng(3)
+    x = rng.standard_t(5, 3000) if sample == "standard_t" else getattr(rng, sample)(3000)
+    mean, variance = x.mean(), x.var()
+    gain = stats.t(1e4, mean, np.sqrt(variance * (1 - 2e-4))).logpdf(x).sum() - stats.norm(mean, np.sqrt(variance)).logpdf(x).sum()
+    found = has_heavy_tails(x, np.ones((len(x), 1)))
+    assert found == (gain > 0)
+    assert heavy is None or found == heavy

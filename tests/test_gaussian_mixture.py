@@ -173,8 +173,15 @@ def test_diagonal_covariances_use_the_cells_there_are():
 def test_a_fit_with_holes_is_better_on_them_than_the_fit_without(covariance_type):
     X = clusters()
     holed = with_holes(X, 0.3)
-    same = {"n_components": 3, "covariance_type": covariance_type, "shrinkage": 0, "n_init": 5, "tol": 1e-8, "random_state": 0,
-            "max_iter": 5000}  # fmt: skip
+    same = {
+        "n_components": 3,
+        "covariance_type": covariance_type,
+        "shrinkage": 0,
+        "n_init": 5,
+        "tol": 1e-8,
+        "random_state": 0,
+        "max_iter": 5000,
+    }
     here, complete = GaussianMixture(**same).fit(holed), GaussianMixture(**same).fit(X)
     assert complete.score(holed) <= here.score(holed) < complete.score(holed) + 0.2
 
@@ -455,8 +462,10 @@ def test_a_class_that_lost_its_rows_is_as_spread_as_all(covariance_type, shrinka
     part._fit_classes(X, np.column_stack([np.ones(len(X)), np.zeros(len(X))]), np.random.default_rng(0))
     lost = part.densities_[1]._gaussians
     np.testing.assert_allclose(lost.mean, 0)
-    np.testing.assert_allclose(np.broadcast_to(lost.covariance, (1, 3, 3) if lost.covariance.ndim == 3 else (1, 3))[0],
-                               np.eye(3) if lost.covariance.ndim == 3 else np.ones(3))  # fmt: skip
+    np.testing.assert_allclose(
+        np.broadcast_to(lost.covariance, (1, 3, 3) if lost.covariance.ndim == 3 else (1, 3))[0],
+        np.eye(3) if lost.covariance.ndim == 3 else np.ones(3),
+    )
     assert np.isfinite(part._log_prob_classes(X)).all()
 
 

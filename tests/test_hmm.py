@@ -137,8 +137,9 @@ def test_known_states_are_found():
 def test_em_never_falls(start, alpha):
     X = gaps(draw(n=60, T=6, S=3)[0], 0.2)
     X[:20, 4:] = np.nan
-    model = HMM(NaiveBayes(distributions="normal", shrinkage=0), n_states=3, start=start, alpha=alpha, n_init=1, max_iter=1,
-                random_state=0).fit(X)  # fmt: skip
+    model = HMM(
+        NaiveBayes(distributions="normal", shrinkage=0), n_states=3, start=start, alpha=alpha, n_init=1, max_iter=1, random_state=0
+    ).fit(X)
     part = model._fitted.densities_[0]
     Z, weight = model.columns_.encode(X)[0], np.random.default_rng(0).uniform(0.5, 2, len(X))
     objective = []

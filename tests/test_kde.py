@@ -15,8 +15,12 @@ from skgen.models.explicit import kde
 from skgen.models.explicit.kde import KDE
 from skgen.ops.kernels import MANY, Kernel, KernelSum, distinct_rows, log_normaliser, spatial_order
 
-MIXED = Kernel(["continuous", "integer", "binary", "categorical"], np.array([0, 0, 2, 3]), np.array([1.0, 3.0, 1.0, 1.0]),
-               np.array([0.4, 0.3, 0.2, 0.5]))  # fmt: skip
+MIXED = Kernel(
+    ["continuous", "integer", "binary", "categorical"],
+    np.array([0, 0, 2, 3]),
+    np.array([1.0, 3.0, 1.0, 1.0]),
+    np.array([0.4, 0.3, 0.2, 0.5]),
+)
 
 
 def rows(n, seed=0):

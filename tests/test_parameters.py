@@ -28,8 +28,15 @@ class Example(Parameters):
 
 def test_fields_are_parameters():
     assert list(inspect.signature(Example).parameters) == [
-        "inner", "n_components", "rate", "how", "flag", "names", "anything", "sizes",
-    ]  # fmt: skip
+        "inner",
+        "n_components",
+        "rate",
+        "how",
+        "flag",
+        "names",
+        "anything",
+        "sizes",
+    ]
     model = Example(flag=True)
     assert model.get_params()["n_components"] == 2
     assert clone(model.set_params(rate=0.5)).rate == 0.5

@@ -148,13 +148,16 @@ def _make(label: str, model: Any, settings: Settings) -> Candidate:
             return Candidate(label, error=one_line(error))
     else:
         if isinstance(model, type) or not (hasattr(model, "fit") and hasattr(model, "get_params")):
-            raise ValueError(f"{model!r} is no model: give a name of skgen.names(), one of {', '.join(rivals.RIVALS)}, "
-                             "or an estimator (an instance).")  # fmt: skip
+            raise ValueError(
+                f"{model!r} is no model: give a name of skgen.names(), one of {', '.join(rivals.RIVALS)}, "
+                "or an estimator (an instance)."
+            )
         estimator = clone(model)
     candidate = Candidate(label, estimator)
     if not is_classifier(estimator) and not isinstance(candidate.last, GenerativeModel):
-        return Candidate(label, error=f"{type(candidate.last).__name__} is no classifier: a density becomes one in "
-                                      "skgen.GenerativeClassifier")  # fmt: skip
+        return Candidate(
+            label, error=f"{type(candidate.last).__name__} is no classifier: a density becomes one in skgen.GenerativeClassifier"
+        )
     _tell(candidate, settings)
     return candidate
 

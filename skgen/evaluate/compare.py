@@ -117,8 +117,15 @@ def compare(
         for candidate in chosen:
             records.append(folds.run(candidate, data.X, data.y, splits, classes, time_limit, advance(candidate.label)))
     table = pd.DataFrame({record.label: record.row(classes) for record in records}).T.infer_objects().rename_axis("model")
-    about = {"skgen": skgen.__version__, "data": data.name, "rows": len(data.y), "columns": len(read),
-             "classes": classes.tolist(), "folds": len(splits), "random_state": seed}  # fmt: skip
+    about = {
+        "skgen": skgen.__version__,
+        "data": data.name,
+        "rows": len(data.y),
+        "columns": len(read),
+        "classes": classes.tolist(),
+        "folds": len(splits),
+        "random_state": seed,
+    }
     title = f"{data.name}: {len(data.y):,} rows, {_kinds(read)}, {len(classes)} classes; {how}"
     return Comparison(table, title, [*notes, *fold_notes, *left_out, *_notes(records, chosen, table, read, device)], about)
 
@@ -178,8 +185,10 @@ def _check_labels(y: np.ndarray) -> None:
     if n_classes < 2:
         raise ValueError(f"The target has one class ({y[0]!r}): there is nothing to tell apart.")
     if n_classes > _MOST_CLASSES or n_classes > max(2, len(y) // 3):
-        raise ValueError(f"The target has {n_classes} classes in {len(y)} rows, too many to learn and judge: is it a number or an "
-                         "identifier? Bin it, or choose another target.")  # fmt: skip
+        raise ValueError(
+            f"The target has {n_classes} classes in {len(y)} rows, too many to learn and judge: is it a number or an "
+            "identifier? Bin it, or choose another target."
+        )
 
 
 def _seed(random_state: Any) -> int:

@@ -81,8 +81,9 @@ def load(source: str, target: str | None = None, split_column: str | None = None
     if path.is_dir():
         raise ValueError(f"{source} is a folder: name a csv or parquet file, or one of {', '.join(BUNDLED)}.")
     if not path.exists():
-        raise ValueError(f"There is no file and no bundled data set {source!r}.{near(source, BUNDLED)} "
-                         f"Bundled: {', '.join(BUNDLED)}.")  # fmt: skip
+        raise ValueError(
+            f"There is no file and no bundled data set {source!r}.{near(source, BUNDLED)} Bundled: {', '.join(BUNDLED)}."
+        )
     return from_frame(_read(path), target, split_column, drop, name=path.name.partition(".")[0])
 
 
@@ -120,8 +121,9 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         return as_table(pl.read_parquet(path), "compare")[0]
 
 
-def from_frame(frame: pd.DataFrame, target: str | None, split_column: str | None = None, drop: Iterable[str] = (),
-               name: str = "table") -> Data:  # fmt: skip
+def from_frame(
+    frame: pd.DataFrame, target: str | None, split_column: str | None = None, drop: Iterable[str] = (), name: str = "table"
+) -> Data:
     """Labels, split and columns of one frame; text becomes categories.
 
     Raises
@@ -174,8 +176,10 @@ def _labels(column: pd.Series, name: str) -> np.ndarray:
     """The target as a plain array, without a missing cell."""
     missing = column.isna().to_numpy()
     if missing.any():
-        raise ValueError(f"The target {name!r} has {int(missing.sum())} missing cells (first in row {int(missing.argmax()) + 1}): "
-                         "drop those rows, a comparison needs every row's label.")  # fmt: skip
+        raise ValueError(
+            f"The target {name!r} has {int(missing.sum())} missing cells (first in row {int(missing.argmax()) + 1}): "
+            "drop those rows, a comparison needs every row's label."
+        )
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column.to_numpy(dtype=getattr(column.dtype, "numpy_dtype", column.dtype))
     return column.astype(object).to_numpy()

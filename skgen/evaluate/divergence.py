@@ -79,8 +79,10 @@ def kl_divergence(p: Any, q: Any, *, n_samples: int = 20_000, random_state: Any 
         raise ValueError(f"p has columns {columns.names[:5]}..., q has {others.names[:5]}...: fit both on the same ones, in order.")
     if others is not None and (columns.continuous != others.continuous).any():
         odd = columns.names[int(np.argmax(columns.continuous != others.continuous))]
-        raise ValueError(f"Column {odd!r} is continuous for one model only, so their densities have different units: "
-                         "pass both the same column_kinds.")  # fmt: skip
+        raise ValueError(
+            f"Column {odd!r} is continuous for one model only, so their densities have different units: "
+            "pass both the same column_kinds."
+        )
     levels = columns.n_levels
     if (levels > 0).all() and np.prod(levels.astype(float)) <= MOST_STATES:
         return _enumerate(p, q, columns, levels)

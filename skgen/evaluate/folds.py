@@ -77,8 +77,15 @@ class _Fold:
         return answer
 
 
-def run(candidate: Candidate, X: Any, y: np.ndarray, splits: list[tuple[np.ndarray, np.ndarray]], classes: np.ndarray,
-        time_limit: float | None = None, advance: Callable[[], None] = lambda: None) -> Record:  # fmt: skip
+def run(
+    candidate: Candidate,
+    X: Any,
+    y: np.ndarray,
+    splits: list[tuple[np.ndarray, np.ndarray]],
+    classes: np.ndarray,
+    time_limit: float | None = None,
+    advance: Callable[[], None] = lambda: None,
+) -> Record:
     """Measure one model.
 
     Parameters
@@ -122,8 +129,9 @@ def _rows(X: Any, rows: np.ndarray) -> Any:
     return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
 
 
-def _fold(record: Record, candidate: Candidate, X: Any, y: np.ndarray, train: np.ndarray, test: np.ndarray,
-          classes: np.ndarray) -> None:  # fmt: skip
+def _fold(
+    record: Record, candidate: Candidate, X: Any, y: np.ndarray, train: np.ndarray, test: np.ndarray, classes: np.ndarray
+) -> None:
     model, fold = clone(candidate.estimator), _Fold()
     X_train, X_test, y_test = _rows(X, train), _rows(X, test), y[test]
     fold.timed("fit", model.fit, X_train, y[train])

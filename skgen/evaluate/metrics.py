@@ -16,8 +16,10 @@ def _codes(y_true: Any, proba: np.ndarray, classes: Any) -> np.ndarray:
     """The column of ``proba`` that holds each row's label, -1 where no column does."""
     y_true, classes = np.asarray(y_true), np.asarray(classes)
     if proba.ndim != 2 or proba.shape != (len(y_true), len(classes)):
-        raise ValueError(f"proba has shape {proba.shape}, but y_true has {len(y_true)} rows and classes {len(classes)} labels: "
-                         "give one row a label and one column a class.")  # fmt: skip
+        raise ValueError(
+            f"proba has shape {proba.shape}, but y_true has {len(y_true)} rows and classes {len(classes)} labels: "
+            "give one row a label and one column a class."
+        )
     if not len(y_true):
         raise ValueError("y_true is empty: there is nothing to judge.")
     if np.isnan(proba).any():

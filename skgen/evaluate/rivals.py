@@ -152,8 +152,9 @@ class Rival(ClassifierMixin, BaseEstimator):
             return {}
         folds = StratifiedKFold(min(3, fewest), shuffle=True, random_state=self.random_state)
         scoring = "accuracy" if self.calibrate else _minus_log_loss
-        search = GridSearchCV(self.classifier, self.grid, scoring=scoring, cv=folds, refit=False, n_jobs=self.n_jobs,
-                              error_score="raise")  # fmt: skip
+        search = GridSearchCV(
+            self.classifier, self.grid, scoring=scoring, cv=folds, refit=False, n_jobs=self.n_jobs, error_score="raise"
+        )
         return search.fit(Z[rows], y[rows]).best_params_
 
     def _calibrated(self, chosen: Any, Z: Any, y: np.ndarray) -> Any:
@@ -195,8 +196,15 @@ def _logistic_regression(columns: Columns, seed: int, n_jobs: int | None, rows: 
 def _rbf_svm(columns: Columns, seed: int, n_jobs: int | None, rows: int, n_classes: int) -> Rival:
     # the mean squared distance of two rows grows by two a standardised number and by up to two a category
     gamma = [factor / len(columns) for factor in (0.1, 0.3, 1.0, 3.0)]
-    return Rival(columns, SVC(cache_size=500), {"C": [1.0, 10.0], "gamma": gamma}, calibrate=True, max_rows=SVM_ROWS,
-                 n_jobs=n_jobs, random_state=seed)  # fmt: skip
+    return Rival(
+        columns,
+        SVC(cache_size=500),
+        {"C": [1.0, 10.0], "gamma": gamma},
+        calibrate=True,
+        max_rows=SVM_ROWS,
+        n_jobs=n_jobs,
+        random_state=seed,
+    )
 
 
 def _random_forest(columns: Columns, seed: int, n_jobs: int | None, rows: int, n_classes: int) -> Rival:
@@ -211,8 +219,12 @@ def _hist_gradient_boosting(columns: Columns, seed: int, n_jobs: int | None, row
     rate, rounds = (0.1, 100) if n_classes <= 4 else (0.2, 50)
     early = rows > _MANY_ROWS
     model = HistGradientBoostingClassifier(
-        learning_rate=rate, max_iter=5 * rounds if early else rounds, early_stopping=early,
-        categorical_features=native if len(native) else None, random_state=seed)  # fmt: skip
+        learning_rate=rate,
+        max_iter=5 * rounds if early else rounds,
+        early_stopping=early,
+        categorical_features=native if len(native) else None,
+        random_state=seed,
+    )
     # small trees of small leaves for a small table, from which the default of 20 rows a leaf learns little
     grid = [{"max_leaf_nodes": [4], "min_samples_leaf": [5]}, {"max_leaf_nodes": [31], "min_samples_leaf": [20]}]
     return Rival(columns, model, grid, native=True, n_jobs=n_jobs, random_state=seed)

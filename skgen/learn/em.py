@@ -94,8 +94,11 @@ def climb(step: Callable[[], float], max_iter: int, tol: float) -> tuple[float, 
 
 def warn_not_converged(name: str, max_iter: int, tol: float) -> None:
     """ConvergenceWarning that names the parameter to change."""
-    warnings.warn(f"{name} has not converged in max_iter={max_iter} EM iterations (tol={tol:g} nats a row): raise max_iter or tol.",
-                  ConvergenceWarning, stacklevel=2)  # fmt: skip
+    warnings.warn(
+        f"{name} has not converged in max_iter={max_iter} EM iterations (tol={tol:g} nats a row): raise max_iter or tol.",
+        ConvergenceWarning,
+        stacklevel=2,
+    )
 
 
 def even_rows(X: np.ndarray, weight: np.ndarray, limit: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

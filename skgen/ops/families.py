@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import betaln, digamma, expit, gammaln, log_ndtr, polygamma
 
-__all__ = ["CONTINUOUS", "INTEGER", "Family", "fit_family"]
+__all__ = ["CONTINUOUS", "INTEGER", "Family", "fit_family", "has_heavy_tails"]
 
 _LOG_2PI = np.log(2 * np.pi)
 _DEGREES = (2.0, 4.0, 8.0, 16.0, 64.0)  # of freedom, of Student's t
@@ -408,6 +408,15 @@ INTEGER: dict[str, type[Family]] = {
     "normal": DiscretisedNormal,
     "table": SmoothedTable,
 }
+
+
+def has_heavy_tails(x: np.ndarray, W: np.ndarray) -> bool:
+    """Whether the fourth moment of any class exceeds a normal's: the sign of the slope of t's likelihood in 1 / df at 0."""
+    if not len(x):
+        return False
+    mean, variance = _moments(x, W, 0.0)
+    fourth = np.stack([w @ (x - m) ** 4 for w, m in zip(W.T, mean, strict=True)])
+    return bool((fourth > 3 * W.sum(axis=0) * variance**2).any())
 
 
 def fit_family(

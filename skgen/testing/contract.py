@@ -185,8 +185,10 @@ def batches(subject: Subject) -> None:
         alone = np.concatenate([model.score_samples(data.rows(rows[i : i + 1])) for i in range(30)])
         require(np.allclose(alone, whole[:30], rtol=1e-7, atol=1e-7), f"On table {data.name!r}, rows scored one by one differ.")
         order = rows[::-1].copy()
-        require(np.allclose(model.score_samples(data.rows(order)), whole[order], rtol=1e-7, atol=1e-7),
-                f"On table {data.name!r}, rows in another order score differently.")  # fmt: skip
+        require(
+            np.allclose(model.score_samples(data.rows(order)), whole[order], rtol=1e-7, atol=1e-7),
+            f"On table {data.name!r}, rows in another order score differently.",
+        )
         if labelled:
             proba = model.predict_proba(data.rows(rows))
             single = np.concatenate([model.predict_proba(data.rows(rows[i : i + 1])) for i in range(10)])
@@ -349,8 +351,10 @@ def refit(subject: Subject) -> None:
         not hasattr(model, "classes_") and not hasattr(model, "predict"),
         "fit(X) after fit(X, y) leaves classes_ or predict behind.",
     )
-    require(np.array_equal(model.score_samples(data.X), subject.new().fit(data.X).score_samples(data.X)),
-            "fit(X) after fit(X, y) differs from the fit of a clone.")  # fmt: skip
+    require(
+        np.array_equal(model.score_samples(data.X), subject.new().fit(data.X).score_samples(data.X)),
+        "fit(X) after fit(X, y) differs from the fit of a clone.",
+    )
     model.fit(data.X, data.y)
     require(np.array_equal(model.score_samples(data.X), kept[1]), "fit(X, y) after fit(X) differs from the first fit.")
     density = subject.new(task="density").fit(data.X, data.y)

@@ -133,8 +133,10 @@ def hostile_tables(subject: Subject) -> None:
         "infinity": np.full(numeric.X[:2].shape, np.inf),
     }.items():
         got = _try(f"score_samples on {what}", lambda X=X: model.score_samples(X))
-        require(got is None or not (np.isnan(got).any() or (got == np.inf).any() or what == "too many columns"),
-                f"score_samples on {what} is accepted.")  # fmt: skip
+        require(
+            got is None or not (np.isnan(got).any() or (got == np.inf).any() or what == "too many columns"),
+            f"score_samples on {what} is accepted.",
+        )
     if subject.takes("plane"):
         for what, X in _continuous_tables().items():
             _sound(subject, what, X)

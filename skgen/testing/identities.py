@@ -43,8 +43,10 @@ def bayes_identity(subject: Subject) -> Measured:
             np.array_equal(model.classes_, classes), f"{where}classes_ is {model.classes_!r}, not the sorted labels {classes!r}."
         )
         frequency = counts / counts.sum()
-        require(_gap(model.class_log_prior_, np.log(frequency)) < 1e-6,
-                f"{where}class_log_prior_ is {model.class_log_prior_}, not the log frequencies {np.log(frequency)}.")  # fmt: skip
+        require(
+            _gap(model.class_log_prior_, np.log(frequency)) < 1e-6,
+            f"{where}class_log_prior_ is {model.class_log_prior_}, not the log frequencies {np.log(frequency)}.",
+        )
         conditional = model.predict_joint_log_proba(data.X) - np.log(frequency)
         gaps.append(_bayes_gap(model, data, conditional, np.log(frequency), where))
         other = np.arange(1.0, len(classes) + 1) ** 2
@@ -77,13 +79,18 @@ def _bayes_gap(model: Any, data: Table, conditional: np.ndarray, log_prior: np.n
     gaps = {name: _gap(got, want) for name, (got, want) in wanted.items()}
     for name, gap in gaps.items():
         if not gap < 1e-6:
-            raise CheckFailed(f"{where}{name} differs from Bayes' rule by {gap:.3g}. Likely: the prior forgotten, counted twice or "
-                              "not read at the call, or classes in another order.", gap)  # fmt: skip
+            raise CheckFailed(
+                f"{where}{name} differs from Bayes' rule by {gap:.3g}. Likely: the prior forgotten, counted twice or "
+                "not read at the call, or classes in another order.",
+                gap,
+            )
     ranked = np.sort(joint, axis=1)
     clear = ranked[:, -1] - ranked[:, -2] > 1e-6 if joint.shape[1] > 1 else np.ones(len(joint), dtype=bool)
     predicted = np.asarray(model.predict(data.X))
-    require(np.array_equal(predicted[clear], model.classes_[joint.argmax(axis=1)][clear]),
-            f"{where}predict is not the class of the greatest joint log p.")  # fmt: skip
+    require(
+        np.array_equal(predicted[clear], model.classes_[joint.argmax(axis=1)][clear]),
+        f"{where}predict is not the class of the greatest joint log p.",
+    )
     return max(gaps.values())
 
 
@@ -96,8 +103,12 @@ def _drawn_classes(subject: Subject, model: Any, priors: np.ndarray, where: str)
         p = stats.chisquare(counts, n * priors).pvalue
         if p >= level:
             return
-    raise CheckFailed(f"{where}with priors={priors.round(3).tolist()}, drawn classes have shares {(counts / n).round(3).tolist()}. "
-                      "Likely: sample() reads other priors than predict().", None, float(p))  # fmt: skip
+    raise CheckFailed(
+        f"{where}with priors={priors.round(3).tolist()}, drawn classes have shares {(counts / n).round(3).tolist()}. "
+        "Likely: sample() reads other priors than predict().",
+        None,
+        float(p),
+    )
 
 
 def _far_rows(model: Any, data: Table, where: str) -> None:
@@ -109,12 +120,16 @@ def _far_rows(model: Any, data: Table, where: str) -> None:
         far = codes.copy()
         far[:, data.continuous] *= factor
         proba = model.predict_proba(data.wrap(far))
-        require(np.isfinite(proba).all() and _gap(proba.sum(axis=1), np.ones(len(proba))) < 1e-9,
-                f"{where}rows {factor:g} times as far out do not get finite probabilities that sum to one. Likely: exp before "
-                "the sum, or -inf minus -inf.")  # fmt: skip
+        require(
+            np.isfinite(proba).all() and _gap(proba.sum(axis=1), np.ones(len(proba))) < 1e-9,
+            f"{where}rows {factor:g} times as far out do not get finite probabilities that sum to one. Likely: exp before "
+            "the sum, or -inf minus -inf.",
+        )
         log_p = model.score_samples(data.wrap(far))
-        require(not np.isnan(log_p).any() and not (log_p == np.inf).any(),
-                f"{where}rows {factor:g} times as far out have log p NaN or +inf.")  # fmt: skip
+        require(
+            not np.isnan(log_p).any() and not (log_p == np.inf).any(),
+            f"{where}rows {factor:g} times as far out have log p NaN or +inf.",
+        )
 
 
 # ---- refits on a table written differently
@@ -148,8 +163,16 @@ def unit_change(subject: Subject) -> Measured:
             again = subject.new().fit(X, data.y) if labelled else subject.new().fit(X)
             after = again.score_samples(X) + np.log(scales).sum()
             what = f"On table {data.name!r}, continuous columns times {scales.tolist()}"
-            worst = max(worst, _close(subject, after, before, what, "a tolerance or bandwidth in absolute units, a start in raw "
-                                      "units, or a forgotten Jacobian."))  # fmt: skip
+            worst = max(
+                worst,
+                _close(
+                    subject,
+                    after,
+                    before,
+                    what,
+                    "a tolerance or bandwidth in absolute units, a start in raw units, or a forgotten Jacobian.",
+                ),
+            )
     return Measured(worst, 1.0)
 
 
@@ -195,11 +218,21 @@ def row_permutation(subject: Subject) -> Measured:
         if not weighted:
             continue
         twice = np.concatenate([np.arange(n), rng.permutation(n)])
-        worst = max(worst, _close(subject, score(twice, np.full(2 * n, 0.5)), want, f"{where}every row twice with half the weight",
-                                  "counts of rows where sums of weights belong."))  # fmt: skip
+        worst = max(
+            worst,
+            _close(
+                subject,
+                score(twice, np.full(2 * n, 0.5)),
+                want,
+                f"{where}every row twice with half the weight",
+                "counts of rows where sums of weights belong.",
+            ),
+        )
         weight = rng.integers(0, 3, n).astype(float)
         repeated = np.repeat(np.arange(n), weight.astype(int))
         got, want = score(np.arange(n), weight), score(repeated)
-        worst = max(worst, _close(subject, got, want, f"{where}weights 0, 1, 2 against rows repeated",
-                                  "weights left out of a step of the fit."))  # fmt: skip
+        worst = max(
+            worst,
+            _close(subject, got, want, f"{where}weights 0, 1, 2 against rows repeated", "weights left out of a step of the fit."),
+        )
     return Measured(worst, 1.0)

@@ -34,8 +34,10 @@ def chunks(subject: Subject) -> None:
         for megabytes in (1, 4096):
             with config_context(working_memory=megabytes):
                 got = model.score_samples(X)
-            require(np.array_equal(got, want), f"With working_memory={megabytes}, log p on table {data.name!r} changes by up to "
-                    f"{np.abs(got - want).max():.3g}.")  # fmt: skip
+            require(
+                np.array_equal(got, want),
+                f"With working_memory={megabytes}, log p on table {data.name!r} changes by up to {np.abs(got - want).max():.3g}.",
+            )
 
 
 _CHILD = """

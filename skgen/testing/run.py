@@ -58,8 +58,11 @@ def checks_for(tier: str, only: str | None = None) -> list[Check]:
 def _budget(subject: Subject) -> None:
     """The quick tier stays within its processor seconds."""
     if subject.tier == "quick" and subject.seconds > QUICK_SECONDS:
-        raise CheckFailed(f"The quick tier took {subject.seconds:.1f} processor seconds, {QUICK_SECONDS:g} allowed: give the class "
-                          "cheaper `quick` parameters.", subject.seconds)  # fmt: skip
+        raise CheckFailed(
+            f"The quick tier took {subject.seconds:.1f} processor seconds, {QUICK_SECONDS:g} allowed: give the class "
+            "cheaper `quick` parameters.",
+            subject.seconds,
+        )
 
 
 _BUDGET_CHECK = Check("C0", _BUDGET, _budget)

@@ -70,9 +70,13 @@ def density_normalised(subject: Subject) -> Measured:
     def look(model: Any, table: Table, rng: np.random.Generator, factor: int) -> Measured:
         return _integral(model, table, rng, factor, subject.full)
 
-    return subject.settle("density_normalised", _exact_cases(subject, *names), look,
-                          "a missing normaliser, log-determinant, Jacobian of an inner scaling or log-prior, or a bound "
-                          "declared likelihood = 'exact'.")  # fmt: skip
+    return subject.settle(
+        "density_normalised",
+        _exact_cases(subject, *names),
+        look,
+        "a missing normaliser, log-determinant, Jacobian of an inner scaling or log-prior, or a bound "
+        "declared likelihood = 'exact'.",
+    )
 
 
 def _features(table: Table, codes: np.ndarray, axes: np.ndarray, log_p: np.ndarray) -> np.ndarray:
@@ -124,8 +128,12 @@ def sample_matches_density(subject: Subject) -> Measured:
         return Measured(worst.statistic, min(1.0, m * least), worst.where)
 
     names = ("line", "plane", "space", "bits", "counts", "mixed", "blobs", "labelled_bits")
-    return subject.settle("sample_matches_density", _exact_cases(subject, *names), look,
-                          "a wrong scale, lost weights of components or classes, lost correlations, or copied rows.")  # fmt: skip
+    return subject.settle(
+        "sample_matches_density",
+        _exact_cases(subject, *names),
+        look,
+        "a wrong scale, lost weights of components or classes, lost correlations, or copied rows.",
+    )
 
 
 @check("S3", statistical=True)
@@ -159,8 +167,9 @@ def rows_exchangeable(subject: Subject) -> Measured:
         return Measured(worst[1], min(1.0, len(ps) * worst[0]), worst[2])
 
     cases = subject.cases("plane", "bits", "mixed", "blobs", "labelled_bits")
-    return subject.settle("rows_exchangeable", cases, look,
-                          "draws in blocks by component or class, an unmixed chain, or one stream used twice.")  # fmt: skip
+    return subject.settle(
+        "rows_exchangeable", cases, look, "draws in blocks by component or class, an unmixed chain, or one stream used twice."
+    )
 
 
 @check("S4")
@@ -174,12 +183,18 @@ def not_memorised(subject: Subject) -> Measured:
         known = {row.tobytes() for row in table.codes(table.X)[:, at]}
         copies = sum(row.tobytes() in known for row in drawn)
         if copies:
-            raise CheckFailed(f"On table {table.name!r}: {copies} of 2,000 draws are training rows. Likely: a bootstrap "
-                              "or nearest-row generator, sold as a sampler.", float(copies))  # fmt: skip
+            raise CheckFailed(
+                f"On table {table.name!r}: {copies} of 2,000 draws are training rows. Likely: a bootstrap "
+                "or nearest-row generator, sold as a sampler.",
+                float(copies),
+            )
         twice = len(drawn) - len(np.unique(drawn, axis=0))
         if twice:
-            raise CheckFailed(f"On table {table.name!r}: {twice} of 2,000 draws repeat another. Likely: one stream "
-                              "used for two chunks, or a sampler with few values.", float(twice))  # fmt: skip
+            raise CheckFailed(
+                f"On table {table.name!r}: {twice} of 2,000 draws repeat another. Likely: one stream "
+                "used for two chunks, or a sampler with few values.",
+                float(twice),
+            )
     return Measured(float(copies), 1.0)
 
 
@@ -230,13 +245,18 @@ def marginal_consistent(subject: Subject) -> Measured:
             error = float(np.abs(got - want).max())
             smooth = table.columns[hidden[0]].kind != "continuous"
             # a density with jumps costs a quadrature about one cell a jump
-            allowed = 1e-6 if smooth else 2e-3 + 3 * float(
-                np.abs(want - _integrate_out(model, table, asked, hidden[0], fineness // 2)).max()
-            )  # fmt: skip
+            allowed = (
+                1e-6
+                if smooth
+                else 2e-3 + 3 * float(np.abs(want - _integrate_out(model, table, asked, hidden[0], fineness // 2)).max())
+            )
             if not error < min(allowed, 0.05):
                 names = [table.columns[j].name for j in hidden]
-                raise CheckFailed(f"On table {table.name!r}, columns {names} missing: log p is {error:.3g} nats off the marginal. "
-                                  "Likely: a fill-in sold as marginalisation, or cells mixed up.", error)  # fmt: skip
+                raise CheckFailed(
+                    f"On table {table.name!r}, columns {names} missing: log p is {error:.3g} nats off the marginal. "
+                    "Likely: a fill-in sold as marginalisation, or cells mixed up.",
+                    error,
+                )
             worst = max(worst, error)
         if subject.missing == "exact":
             nothing = _log_p(model, table, np.full((1, rows.shape[1]), np.nan))[0]

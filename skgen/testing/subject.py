@@ -161,8 +161,11 @@ class Subject:
                 lambda stage, data=data: self.generator(name, data.name, stage),
             )
             if found.conclusive and found.p_value < SECOND_LEVEL:
-                raise CheckFailed(f"On table {data.name!r}: {found.where} (p = {found.p_value:.1e} on four times the draws). "
-                                  f"Likely: {wrong}", found.statistic, found.p_value)  # fmt: skip
+                raise CheckFailed(
+                    f"On table {data.name!r}: {found.where} (p = {found.p_value:.1e} on four times the draws). Likely: {wrong}",
+                    found.statistic,
+                    found.p_value,
+                )
             measured.append((data.name, found))
         vague = [f"{table_name}: {found.where}" for table_name, found in measured if not found.conclusive]
         if vague:

@@ -186,8 +186,15 @@ def _labelled_bits(rng: np.random.Generator) -> Table:
 
 
 _MAKERS: tuple[Callable[[np.random.Generator], Table], ...] = (
-    _line, _plane, _space, _bits, _counts, _mixed, _blobs, _labelled_bits,
-)  # fmt: skip
+    _line,
+    _plane,
+    _space,
+    _bits,
+    _counts,
+    _mixed,
+    _blobs,
+    _labelled_bits,
+)
 
 
 @functools.cache

@@ -111,8 +111,10 @@ class ChowLiuTree(GenerativeModel):
         i, j = np.argsort(-levels, kind="stable")[:2]
         if levels[i] * levels[j] > _MOST_CELLS:
             a, b = self.columns_.names[i], self.columns_.names[j]
-            raise ValueError(f"Columns {a!r} and {b!r} have {levels[i]} and {levels[j]} levels, too many for a table of both: "
-                             "merge levels or drop one of the two.")  # fmt: skip
+            raise ValueError(
+                f"Columns {a!r} and {b!r} have {levels[i]} and {levels[j]} levels, too many for a table of both: "
+                "merge levels or drop one of the two."
+            )
 
     def _smooth(self, counts: list[np.ndarray], root: int, neighbour: int) -> list[np.ndarray]:
         """p(b | a) = (c(a, b) + alpha) / (c(a) + alpha K_b); the root's is the margin of its table with ``neighbour`` levels."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Annotated
 
 import numpy as np
@@ -87,10 +88,12 @@ class MarkovChain(GenerativeModel):
     kinds = frozenset({"binary", "categorical"})
     missing = "exact"
     missing_in_fit = True
-    known_gaps = {  # noqa: RUF012
-        "unit_change": "steps are one variable in one unit: columns multiplied by numbers of their own are another table",
-        "column_permutation": "columns are steps in time: in another order they are other sequences",
-    }
+    known_gaps = MappingProxyType(
+        {
+            "unit_change": "steps are one variable in one unit: columns multiplied by numbers of their own are another table",
+            "column_permutation": "columns are steps in time: in another order they are other sequences",
+        }
+    )
 
     # ---- steps and symbols
 
@@ -102,8 +105,10 @@ class MarkovChain(GenerativeModel):
         levels = self.columns_.n_levels.reshape(-1, F)
         if (levels != levels[0]).any():
             j = int(np.argmax((levels != levels[0]).any(axis=0)))
-            raise ValueError(f"Column {self.columns_.names[j]!r} has {levels[0, j]} levels at the first step and others later: "
-                             f"pass column_kinds=skgen.columns(X, step_features={F}), which reads them as one.")  # fmt: skip
+            raise ValueError(
+                f"Column {self.columns_.names[j]!r} has {levels[0, j]} levels at the first step and others later: "
+                f"pass column_kinds=skgen.columns(X, step_features={F}), which reads them as one."
+            )
         self._levels = levels[0]
         self._n_steps = len(levels)
         self._K = int(np.prod(self._levels.astype(object)))
@@ -169,8 +174,8 @@ class MarkovChain(GenerativeModel):
         self.n_iter_ = 1
         if gaps.any():
             complete = self._count(symbols[~gaps], length[~gaps], weight[~gaps])
-            objective = lambda: self._step(complete, X[gaps], weight[gaps], weight.sum())  # noqa: E731
-            _, self.n_iter_, converged = climb(objective, self.max_iter, self.tol)
+            rows, w, total = X[gaps], weight[gaps], weight.sum()
+            _, self.n_iter_, converged = climb(lambda: self._step(complete, rows, w, total), self.max_iter, self.tol)
             if not converged:
                 warn_not_converged(type(self).__name__, self.max_iter, self.tol)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from skgen.base import GenerativeModel
-from skgen.ops.families import CONTINUOUS, INTEGER, Family, fit_family
+from skgen.ops.families import CONTINUOUS, INTEGER, Family, fit_family, has_heavy_tails
 from skgen.ops.products import NormalBlock, TableBlock
 from skgen.parameters import Interval
 
@@ -158,8 +158,10 @@ class NaiveBayes(GenerativeModel):
         for j, names in enumerate(candidates):
             scores = {}
             for name in names if len(names) > 1 else ():
-                family = self._fit_one(j, name, X[:, j], weights)
                 seen = ~np.isnan(X[:, j])
+                if name == "student_t" and not has_heavy_tails(X[seen, j], weights[seen]):
+                    continue  # its likelihood is greatest at infinite degrees of freedom, where it is the normal
+                family = self._fit_one(j, name, X[:, j], weights)
                 scores[name] = family.held_out(X[seen, j] + self._origin(j, name), weights[seen])
             chosen.append(max(scores, key=scores.__getitem__) if scores else names[0])
         return chosen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -101,10 +102,10 @@ class HMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeModel):
     max_iter: Annotated[int, Interval(1)] = 200
     tol: Annotated[float, Interval(0)] = 1e-4
 
-    quick = {"n_init": 1, "n_states": 4, "max_iter": 50}  # noqa: RUF012
-    known_gaps = {  # noqa: RUF012
-        "unit_change": "steps are one variable in one unit: columns multiplied by numbers of their own are another table",
-    }
+    quick = MappingProxyType({"n_init": 1, "n_states": 4, "max_iter": 12})
+    known_gaps = MappingProxyType(
+        {"unit_change": "steps are one variable in one unit: columns multiplied by numbers of their own are another table"}
+    )
 
     # ---- what the emission says
 
@@ -136,16 +137,19 @@ class HMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeModel):
         parent = vars(c).get("parent", np.arange(len(c)))  # a column may be shown as several bits
         n_source = int(parent[-1]) + 1
         if n_source % self.step_features:
-            raise ValueError(f"step_features={self.step_features} does not divide the {n_source} columns of X: "
-                             "columns are step-major.")  # fmt: skip
+            raise ValueError(
+                f"step_features={self.step_features} does not divide the {n_source} columns of X: columns are step-major."
+            )
         width = len(c) // (n_source // self.step_features)
         first = c.subset(range(width))
         for j in range(width, len(c)):
             same = first.kinds[j % width] == c.kinds[j]
             ours, theirs = first.levels[j % width], c.levels[j]
             if not same or (ours is None) != (theirs is None) or (ours is not theirs and not ours.equals(theirs)):
-                raise ValueError(f"Columns {c.names[j % width]!r} and {c.names[j]!r} are one variable at two steps, but differ in "
-                                 "kind or levels: pass column_kinds=skgen.columns(X, step_features=...).")  # fmt: skip
+                raise ValueError(
+                    f"Columns {c.names[j % width]!r} and {c.names[j]!r} are one variable at two steps, but differ in "
+                    "kind or levels: pass column_kinds=skgen.columns(X, step_features=...)."
+                )
         return first
 
     # ---- fit

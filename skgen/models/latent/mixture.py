@@ -146,16 +146,20 @@ class Mixture(ComponentModel):
     def _count(self) -> int:
         several = isinstance(self.component, (list, tuple))
         if several and self.n_components not in (None, len(self.component)):
-            raise ValueError(f"n_components={self.n_components} and component is a list of {len(self.component)}: "
-                             "leave n_components out, a list gives one model a component.")  # fmt: skip
+            raise ValueError(
+                f"n_components={self.n_components} and component is a list of {len(self.component)}: "
+                "leave n_components out, a list gives one model a component."
+            )
         return len(self.component) if several else 3 if self.n_components is None else self.n_components
 
     def _begin(self, X: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> None:
         """Components fitted afresh from weights (n, K)."""
         inner = [model.as_component(self.columns_) for model in self._templates()]
-        columns = [slice(0, shares.shape[1])] if not isinstance(self.component, (list, tuple)) else [
-            slice(k, k + 1) for k in range(len(inner))
-        ]  # fmt: skip
+        columns = (
+            [slice(0, shares.shape[1])]
+            if not isinstance(self.component, (list, tuple))
+            else [slice(k, k + 1) for k in range(len(inner))]
+        )
         self._groups = list(zip(inner, columns, strict=True))
         for part, at in self._groups:
             part._fit_classes(X, shares[:, at], rng)
