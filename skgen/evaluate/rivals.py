@@ -26,6 +26,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
+from threadpoolctl import threadpool_limits
 
 from skgen.containers import as_table
 from skgen.evaluate.metrics import log_loss
@@ -36,6 +37,7 @@ __all__ = ["RIVALS", "TUNE_ROWS", "Rival", "make", "subsample"]
 #: Rows that parameters are chosen on, and rows that a support vector machine is fitted on, at most.
 TUNE_ROWS = 2_000
 SVM_ROWS = 10_000
+_ONE_THREAD_ROWS = 10_000
 _MANY_ROWS = 5_000  # from here on rows are held out to stop early
 _MANY_LEVELS = 100
 _BOOSTING_LEVELS = 255  # of a native category in histogram gradient boosting
@@ -135,12 +137,14 @@ class Rival(ClassifierMixin, BaseEstimator):
         Z, y = self._matrix(X), np.asarray(y)
         rng = np.random.default_rng(self.random_state)
         self.notes_: list[str] = []
-        self.best_params_ = self._choose(Z, y, rng)
+        with threadpool_limits(1):  # threads on so few rows wait for each other
+            self.best_params_ = self._choose(Z, y, rng)
         rows = subsample(y, self.max_rows or len(y), rng)
         if len(rows) < len(y):
             self.notes_.append(f"fitted on a stratified subsample of {len(rows):,} training rows")
         chosen = clone(self.classifier).set_params(**self.best_params_, **(self.final or {}))
-        self.fitted_ = self._calibrated(chosen, Z[rows], y[rows]) if self.calibrate else chosen.fit(Z[rows], y[rows])
+        with threadpool_limits(1 if len(rows) < _ONE_THREAD_ROWS else None):
+            self.fitted_ = self._calibrated(chosen, Z[rows], y[rows]) if self.calibrate else chosen.fit(Z[rows], y[rows])
         self.classes_ = self.fitted_.classes_
         return self
 
