@@ -30,6 +30,8 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         found = getattr(import_module(_LAZY[name]), name)
+    elif name == "__all__":  # what `from skgen import *` asks for
+        return [public for public in __dir__() if public != "__version__"]
     elif name.startswith("_"):
         raise AttributeError(f"module 'skgen' has no attribute {name!r}")
     else:

@@ -34,6 +34,7 @@ __all__ = ["GenerativeModel"]
 #: Chunks hold a multiple of this many rows, so that results do not depend on the size of a chunk.
 ROWS = 2048
 _WEAKEST_FIRST = ("estimate", "bound", "exact")
+_FLOATING = ("floating", "mixed-integer-float", "decimal")
 _PART_ONLY = ("task", "priors", "unlabeled", "column_kinds")
 
 
@@ -48,11 +49,11 @@ def _is_missing(values: np.ndarray, marker: Any = np.nan) -> np.ndarray:
 def _classes_and_codes(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sorted classes and the code of each label."""
     if y.dtype.kind in "iu" and len(y) and int(y.max()) - int(y.min()) < 4 * len(y) + 1000:  # counting beats sorting
-        shifted = y.astype(np.int64, copy=False) - int(y.min())
+        shifted = (y - y.min()).astype(np.int64)
         present = np.flatnonzero(np.bincount(shifted))
         lookup = np.zeros(present[-1] + 1, dtype=np.intp)
         lookup[present] = np.arange(len(present))
-        return (present + int(y.min())).astype(y.dtype), lookup[shifted]
+        return present.astype(y.dtype) + y.min(), lookup[shifted]
     return np.unique(y, return_inverse=True)
 
 
@@ -115,6 +116,7 @@ class GenerativeModel(Questions, Parameters):
     likelihood = "exact"
     missing = "none"
     missing_in_fit = False
+    keeps_rows = False
     quick = MappingProxyType({})
     known_gaps = MappingProxyType({})
     __skgen_api__ = 1
@@ -221,6 +223,8 @@ class GenerativeModel(Questions, Parameters):
         return self
 
     def _fit_table(self, X: Any, y: Any, sample_weight: Any) -> None:
+        if self.n_jobs == 0:
+            raise ValueError("n_jobs=0 has no meaning: use None or 1 for one at a time, -1 for all cores.")
         if y is None and self.task == "classify":
             raise ValueError("task='classify' requires y to be passed, but the target y is None.")
         y = None if self.task == "density" else y
@@ -253,8 +257,15 @@ class GenerativeModel(Questions, Parameters):
             if known.all():
                 part._fit_classes(Z, weights, rng)
                 self._class_share = weights.sum(axis=0) / weight.sum()
+            elif self.keeps_rows:
+                raise ValueError(
+                    f"{type(self).__name__} keeps the rows themselves, so each unlabelled row would vouch for its own label: leave "
+                    "rows without a label out, or use a model with parameters, such as gaussian_mixture."
+                )
             else:
                 self._class_share = fit_partly_labelled(part, Z, weights, weight, known, rng, getattr(self, "max_iter", 100))
+        if codes is not None:
+            _ = self.class_log_prior_  # bad priors are told here, not at the first question
         if hasattr(self, "max_iter"):
             self.n_iter_ = max([getattr(density, "n_iter_", 1) for density in getattr(part, "densities_", [])] + [1])
 
@@ -295,7 +306,7 @@ class GenerativeModel(Questions, Parameters):
         known = ~unknown & counted
         if not known.any():
             raise ValueError(f"y has no labelled row that counts (unlabeled={self.unlabeled!r}): label some, or call fit(X).")
-        labels = y[known]
+        labels = y[known].astype(np.float32) if y.dtype == np.float16 else y[known]
         if unknown.any() and labels.dtype.kind == "f" and np.all(labels == np.floor(labels)):
             labels = labels.astype(int)  # a NaN made them float
         elif labels.dtype == object:
@@ -323,14 +334,17 @@ class GenerativeModel(Questions, Parameters):
         table, container = as_table(X, type(self).__name__)
         validate_data(self, table if isinstance(table, np.ndarray) else X, reset=reset, skip_check_array=True)
         if isinstance(table, np.ndarray):
-            if not may_miss and np.isnan(table.sum()) and np.isnan(table).any():
+            with np.errstate(over="ignore", invalid="ignore"):
+                suspect = not may_miss and np.isnan(table.sum())
+            if suspect and np.isnan(table).any():
                 self._refuse_missing(int(np.argmax(np.isnan(table).any(axis=0))), fitting=reset)
             return table, container
         for name, column in zip(table.columns, table.items(), strict=True):
             cells = column[1]
             if not may_miss and cells.isna().any():
                 self._refuse_missing(name, fitting=reset)
-            if cells.dtype.kind in "fc" and np.isinf(cells.to_numpy(dtype=float, na_value=np.nan)).any():
+            floats = cells.dtype.kind == "f" or (cells.dtype == object and pd.api.types.infer_dtype(cells) in _FLOATING)
+            if floats and np.isinf(cells.to_numpy(dtype=float, na_value=np.nan)).any():
                 raise ValueError(f"Column {name!r} contains infinity: replace it, by NaN if it stands for a missing cell.")
         return table, container
 

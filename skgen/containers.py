@@ -129,12 +129,19 @@ def as_table(X: Any, name: str) -> tuple[np.ndarray | pd.DataFrame, Container]:
         raise TypeError(f"Sparse data was passed, but {name} needs dense data: call X.toarray().")
     if isinstance(X, pd.DataFrame):
         table, container = X, Container("pandas", columns=X.columns)
+    elif hasattr(X, "collect") and hasattr(X, "select"):  # asked before its columns are, which would plan the query
+        raise TypeError(f"X is a lazy frame, but {name} needs its rows: call X.collect().")
     elif not isinstance(X, np.ndarray) and hasattr(X, "columns"):
         import narwhals as nw
 
+
         table, container = _from_narwhals(nw.from_native(X, eager_only=True))
     else:
-        table = X if isinstance(X, np.ndarray) else np.asarray(X)
+        if isinstance(X, np.ma.MaskedArray):
+            X = X.astype(float).filled(np.nan)
+        table = np.asarray(X)  # a matrix too becomes an array
+        if table.dtype.kind == "S":
+            table = table.astype(str)
         dtype = table.dtype
         if dtype.kind in "OUS" and table.ndim == 2 and table.size:
             if dtype.kind != "O" or pd.api.types.infer_dtype(table.ravel(), skipna=True) in ("string", "mixed", "mixed-integer"):
@@ -144,11 +151,12 @@ def as_table(X: Any, name: str) -> tuple[np.ndarray | pd.DataFrame, Container]:
                 return pd.DataFrame(table).infer_objects(), Container("array", dtype=dtype)
         elif dtype.kind in "mM":
             return pd.DataFrame(table), Container("array", dtype=dtype)
-        if dtype == np.float64 and table.ndim == 2 and table.size and np.isfinite(table.sum()):
-            return table, Container("array", dtype=dtype)  # what check_array would say, for less
         if dtype.kind == "c":
             raise ValueError(f"Complex data not supported by {name}: give the columns of X as real numbers.")
-        table = check_array(X, dtype=float, ensure_all_finite="allow-nan", estimator=name, input_name="X")
+        with np.errstate(over="ignore", invalid="ignore"):
+            if dtype == np.float64 and table.ndim == 2 and table.size and np.isfinite(table.sum()):
+                return table, Container("array", dtype=dtype)  # what check_array would say, for less
+        table = check_array(table, dtype=float, ensure_all_finite="allow-nan", estimator=name, input_name="X")
         return table, Container("array", dtype=np.dtype(float) if dtype.kind == "O" else dtype)
     if min(table.shape) == 0:
         what = "sample(s)" if len(table) == 0 else "feature(s)"

@@ -9,6 +9,9 @@ integer -> categorical         the same bins; uniform over the integers inside, 
 continuous, integer -> binary  the bits of 2^b such bins                                                     exact
 =============================  ==========================================================================  =========
 
+What a dequantised column's density holds outside the values that a binary column can take is lost from log p, while a
+draw there becomes the nearer value: with a flexible density a few hundredths of a nat, with one wide normal up to 0.2.
+
 A category has no correct number, so nothing turns categorical columns into another kind.
 """
 

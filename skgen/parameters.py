@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator
 __all__ = ["Interval", "Parameters"]
 
 #: Names a model class sets without an annotation: they describe the class and are not parameters.
-TRAITS = frozenset({"kinds", "likelihood", "missing", "missing_in_fit", "quick", "known_gaps", "__skgen_api__"})
+TRAITS = frozenset({"kinds", "likelihood", "missing", "missing_in_fit", "keeps_rows", "quick", "known_gaps", "__skgen_api__"})
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Interval:
     Parameters
     ----------
     low, high : float
-        The ends. An infinite end means that the value may be as large as wanted.
+        The ends. An infinite end means any finite value.
     open_low, open_high : bool
         Leave the end itself out.
 
@@ -45,6 +45,8 @@ class Interval:
     open_high: bool = False
 
     def __contains__(self, value: float) -> bool:
+        if not math.isfinite(value):
+            return False
         above = value > self.low if self.open_low else value >= self.low
         below = value < self.high if self.open_high else value <= self.high
         return bool(above and below)
@@ -74,9 +76,11 @@ def _allowed(annotation: Any, value: Any) -> bool:
     if annotation is bool:
         return isinstance(value, (bool, np.bool_))
     if annotation is int:
-        return isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
+        return isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_)) and abs(int(value)) < 2**63
     if annotation is float:
-        return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_)) and not math.isnan(value)
+        if isinstance(value, numbers.Integral):
+            return _allowed(int, value)
+        return isinstance(value, numbers.Real) and not math.isnan(value)
     return isinstance(value, annotation)
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Questions"]
 
-_POINTS = 257  # of the grid on which a continuous cell is integrated, twice: over its range, then where its mass is
+_POINTS = 129, 65, 65  # of the grids on which a continuous cell is integrated: over its range, then where its mass is
+_BATCH = 2**16  # rows asked about at a time
 _MAX_INTEGERS = 2049
 
 
@@ -148,7 +149,10 @@ class Questions:
         if "classes_" not in vars(self):
             raise ValueError(f"{type(self).__name__} was fitted without y and has no classes: drop y.")
         wanted = np.full(n, y) if np.ndim(y) == 0 else np.asarray(y)
-        codes = pd.Index(self.classes_).get_indexer(pd.Index(wanted))
+        try:
+            codes = pd.Index(self.classes_).get_indexer(pd.Index(wanted))
+        except TypeError:
+            raise ValueError(f"y={y!r} is no label: choose from {self.classes_.tolist()}.") from None
         if len(codes) != n:
             raise ValueError(f"y has {len(codes)} labels for {n} rows: give one label, or one a row.")
         if (codes < 0).any():
@@ -205,7 +209,7 @@ class Questions:
         """
         check_is_fitted(self, "columns_")
         positions = {name: j for j, name in enumerate(self.columns_.names)}
-        if column not in positions:
+        if not pd.api.types.is_hashable(column) or column not in positions:
             raise ValueError(f"{column!r} is not a column: choose from {self.columns_.names[:20]}.")
         j = positions[column]
         coded, _ = self._coded_question(X)
@@ -224,31 +228,38 @@ class Questions:
         if c.levels[j] is not None:
             values = np.repeat(np.arange(len(c.levels[j]), dtype=float)[:, None], n, axis=1)
             return values, self._weigh(coded, j, values)
+        # a column that fit never saw is asked about around the centre of its code
+        lowest, highest = (c.low[j], c.high[j]) if np.isfinite(c.low[j]) else (c.loc[j] - c.scale[j], c.loc[j] + c.scale[j])
         if c.kinds[j] == "integer":
-            reach = c.high[j] - c.low[j]
+            reach = highest - lowest
             step = max(1.0, np.ceil(1.5 * reach / _MAX_INTEGERS))
-            low = max(0.0, c.low[j] - reach / 4) if c.low[j] >= 0 else c.low[j] - reach / 4
-            grid = np.arange(np.floor(low), c.high[j] + reach / 4 + 1, step)
+            low = max(0.0, lowest - reach / 4) if lowest >= 0 else lowest - reach / 4
+            grid = np.arange(np.floor(low), highest + reach / 4 + 1, step)
             values = np.repeat(grid[:, None], n, axis=1)
             return values, self._weigh(coded, j, values)
-        low, high = (c.low[j] - c.loc[j]) / c.scale[j], (c.high[j] - c.loc[j]) / c.scale[j]
+        low, high = ((end - c.loc[j]) / c.scale[j] for end in (lowest, highest))
         middle, half = (low + high) / 2, max((high - low) * 0.75, 1.0)
-        unit = np.linspace(-1, 1, _POINTS)[:, None]
-        values = np.repeat(middle + half * unit, n, axis=1)
-        for _ in range(2):  # once more where the mass is
+        values = np.repeat(middle + half * np.linspace(-1, 1, _POINTS[0])[:, None], n, axis=1)
+        for points in _POINTS[1:]:  # once more where the mass is
             p = self._weigh(coded, j, values)
             mean = (values * p).sum(axis=0)
             sd = np.sqrt(np.maximum(((values - mean) ** 2 * p).sum(axis=0), (values[1] - values[0]) ** 2))
-            values = mean + np.minimum(8 * sd, half) * unit
+            values = mean + np.minimum(8 * sd, half) * np.linspace(-1, 1, points)[:, None]
         return values, self._weigh(coded, j, values)
 
     def _weigh(self, coded: np.ndarray, j: int, values: np.ndarray) -> np.ndarray:
         """p(cell j = value | rest), normalised over the candidates of each row."""
+        others = np.delete(coded, j, axis=1)
+        if self.missing == "none" and np.isnan(others).any():
+            hidden = int(np.argmax(np.isnan(np.insert(others, j, 0.0, axis=1)).any(axis=0)))
+            self._refuse_missing(self.columns_.names[hidden], fitting=False)
         log_p = np.empty(values.shape)
-        for v, value in enumerate(values):
-            asked = coded.copy()
-            asked[:, j] = value
-            log_p[v] = self._log_marginal(asked)
+        at_once = max(1, _BATCH // max(len(coded), 1))
+        for start in range(0, len(values), at_once):
+            some = values[start : start + at_once]
+            asked = np.tile(coded, (len(some), 1))
+            asked[:, j] = some.ravel()
+            log_p[start : start + at_once] = self._log_marginal(asked).reshape(some.shape)
         return softmax(log_p)[0]
 
     # ---- filling
@@ -296,7 +307,8 @@ def _restore(columns: Columns, filled: Any, table: Any, n_draws: int, X: Any) ->
     if columns.container.kind == "array" and isinstance(table, np.ndarray):
         given = np.repeat(table, n_draws, axis=0)
         if np.asarray(filled).dtype.kind in "fiub":
-            return np.where(np.isnan(given), filled, given).astype(filled.dtype, copy=False)
+            with np.errstate(invalid="ignore"):  # the ends of int64 are no floats
+                return np.where(np.isnan(given), filled, given).astype(filled.dtype, copy=False)
         return filled
     if columns.container.kind != "pandas":
         return filled
@@ -308,7 +320,11 @@ def _restore(columns: Columns, filled: Any, table: Any, n_draws: int, X: Any) ->
             out[name] = filled.iloc[:, j].array
             continue
         both = filled.iloc[:, j].astype(object).where(missing, cells.astype(object).to_numpy())
-        out[name] = both.astype(filled.dtypes.iloc[j]).array
+        try:
+            out[name] = both.astype(filled.dtypes.iloc[j]).array
+        except (OverflowError, TypeError, ValueError):
+            dtype = filled.dtypes.iloc[j]
+            raise ValueError(f"Column {name!r} holds a value that its dtype in fit, {dtype}, cannot hold.") from None
     frame = pd.DataFrame(out)
     frame.columns = filled.columns
     if isinstance(X, pd.DataFrame):

@@ -26,6 +26,8 @@ class ColumnWarning(UserWarning):
 def _raw_kind(column: Any) -> str:
     """Kind by dtype alone: continuous, integer, bool or categorical."""
     dtype = column.dtype
+    if dtype.kind == "c":
+        raise ValueError(f"Complex data not supported (column {column.name!r}): give its parts as real columns.")
     if isinstance(dtype, pd.CategoricalDtype):
         return "categorical"
     if pd.api.types.is_bool_dtype(dtype):
@@ -244,7 +246,7 @@ def _levels_of(kind: str, cells: list, names: list, raw: str) -> pd.Index | None
                 x = numbers(column)
                 odd = x[(x != np.floor(x)) & ~np.isnan(x)]
                 if len(odd):
-                    raise ValueError(f"Column {name!r} holds {odd[0]!r} and cannot be integer: round it or read it as continuous.")
+                    raise ValueError(f"Column {name!r} holds {odd[0]:g} and cannot be integer: round it or read it as continuous.")
         return None
     if kind == "binary" and raw in ("bool", "binary") and not isinstance(cells[0], np.ndarray):
         return pd.Index([False, True]) if raw == "bool" else pd.Index([0, 1])
@@ -276,6 +278,8 @@ def _warn(found: Columns, table: Any, asked: set) -> None:
     constant, repeated, whole = [], [], []
     rows = len(table)
     suspects = np.flatnonzero(found.continuous)
+    numeric = np.array([levels is None for levels in found.levels], dtype=bool)
+    unseen = [found.names[j] for j in np.flatnonzero(numeric & np.isnan(found.low))]
     if isinstance(table, np.ndarray) and len(suspects):  # one look at all columns: most have too many values to repeat
         some = np.sort(table[:: max(1, rows // 200), suspects], axis=0)
         suspects = suspects[(some[1:] != some[:-1]).sum(axis=0) <= _FEW]
@@ -297,6 +301,13 @@ def _warn(found: Columns, table: Any, asked: set) -> None:
     def some(names: list) -> str:
         return ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
+    if unseen:
+        warnings.warn(
+            f"Columns {some(unseen)} have no observed cell: nothing is learnt of them, and what is drawn for them is invented. "
+            "Drop them.",
+            ColumnWarning,
+            stacklevel=5,
+        )
     if constant:
         warnings.warn(
             f"Constant continuous columns {some(constant)}: their density is in units of 1, whatever their unit. Drop them.",

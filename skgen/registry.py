@@ -253,7 +253,11 @@ def taking(kinds: set[str]) -> str:
     able = []
     for entry in entries():
         if entry.distribution == _BUILT_IN and not entry.missing_extra:
-            native = entry.load()().kinds
+            try:
+                model = entry.load()()
+            except PluginError:  # its own row tells; this is about another model's columns
+                continue
+            native = set() if getattr(model, "step_features", None) else model.kinds
             if kinds <= native or ("categorical" in native and kinds <= {"binary", "categorical", "integer", "continuous"}):
                 able.append(entry.name)
     return ", ".join(able) or "none that is installed"

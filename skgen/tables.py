@@ -14,6 +14,7 @@ __all__ = ["FAR", "KINDS", "Columns", "numbers", "only_zero_one"]
 KINDS = ("continuous", "integer", "binary", "categorical")
 #: Coded values are clipped here, so that their squares stay finite.
 FAR = 1e100
+_LARGEST = np.finfo(float).max
 
 
 def numbers(column: Any) -> np.ndarray:
@@ -138,6 +139,8 @@ class Columns:
     def _measure_array(self, X: np.ndarray, weight: np.ndarray, range_given: bool) -> bool:
         """All columns of an array at once, in chunks that stay in cache; False where that would lose precision."""
         low, high = _range(X)
+        if ((high > low) & (high - low < 1e-100)).any():  # squares would vanish
+            return False
         if not (np.abs(low).max() < 1e100 and np.abs(high).max() < 1e100) or len(X) < 2:  # NaN too
             return False
         if not range_given:
@@ -196,7 +199,7 @@ class Columns:
         for j, (kind, levels) in enumerate(zip(self.kinds, self.levels, strict=True)):
             column = self._column(table, j)
             if levels is None:
-                x = numbers(column)
+                x = self._as_numbers(column, j)
                 if kind == "continuous":
                     X[:, j] = (x - self.loc[j]) / self.scale[j]
                     continue
@@ -210,8 +213,12 @@ class Columns:
                 X[:, j] = column.cat.codes
                 X[X[:, j] < 0, j] = np.nan
                 continue
+            elif self.kinds[j] == "binary" and self.n_levels_are_01(j) and pd.api.types.is_numeric_dtype(column.dtype):
+                x = numbers(column)  # 0 and 1 stand for False and True, and the other way round
+                wrong = (x != 0) & (x != 1) & ~np.isnan(x)
+                X[:, j] = x
             else:
-                code = levels.get_indexer(pd.Index(column) if isinstance(column, pd.Series) else column)
+                code = self._codes(column, j)
                 X[:, j] = code
                 X[code < 0, j] = np.nan
                 wrong = (code < 0) & ~pd.isna(column)
@@ -230,19 +237,46 @@ class Columns:
             If the column cannot hold it.
         """
         levels = self.levels[j]
+        if not pd.api.types.is_scalar(value):
+            raise ValueError(f"Column {self.names[j]!r} takes one value, not {value!r}.")
+        if pd.isna(value):
+            return np.nan  # not given
         if levels is not None:
-            code = levels.get_indexer([value])[0]
+            code = levels.get_indexer([bool(value) if levels.dtype == bool and value in (0, 1) else value])[0]
             if code < 0:
-                raise ValueError(f"Column {self.names[j]!r} has no level {value!r}: choose from {list(levels[:20])}.")
+                raise ValueError(f"Column {self.names[j]!r} has no level {value!r}: choose from {levels[:20].tolist()}.")
             return float(code)
         dated = getattr(self.dtypes[j], "kind", "f") in "mM" or isinstance(self.dtypes[j], pd.DatetimeTZDtype)
         try:
             x = numbers(pd.Series([value], dtype=self.dtypes[j]))[0] if dated else float(value)
         except (TypeError, ValueError):
             raise ValueError(f"Column {self.names[j]!r} is {self.kinds[j]} and cannot hold {value!r}.") from None
-        if self.kinds[j] == "integer" and x != np.floor(x):
-            raise ValueError(f"Column {self.names[j]!r} is integer and cannot hold {value!r}.")
-        return (x - self.loc[j]) / self.scale[j]
+        integer = self.kinds[j] == "integer"
+        if not np.isfinite(x) or (integer and (x != np.floor(x) or abs(x) > 2**53)):
+            raise ValueError(f"Column {self.names[j]!r} is {self.kinds[j]} and cannot hold {value!r}.")
+        code = (x - self.loc[j]) / self.scale[j]
+        if abs(code) > FAR:
+            raise ValueError(f"Column {self.names[j]!r} cannot hold {value!r}: it is beyond all scale of the rows seen in fit.")
+        return float(code)
+
+    def _as_numbers(self, column: Any, j: int) -> np.ndarray:
+        dated = getattr(self.dtypes[j], "kind", "f") in "mM"
+        if isinstance(column, pd.Series) and len(column) and (column.dtype.kind in "mM") != dated and column.notna().any():
+            kinds = "dates or durations", "numbers"
+            held, wanted = kinds if column.dtype.kind in "mM" else kinds[::-1]
+            raise ValueError(f"Column {self.names[j]!r} held {wanted} in fit, and holds {held} now.")
+        if column.dtype.kind == "c":
+            raise ValueError(f"Column {self.names[j]!r} is complex now: give real numbers.")
+        try:
+            return numbers(column)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"Column {self.names[j]!r} is {self.kinds[j]}, but holds text or objects now ({error}).") from None
+
+    def _codes(self, column: Any, j: int) -> np.ndarray:
+        try:
+            return self.levels[j].get_indexer(pd.Index(column) if isinstance(column, pd.Series) else column)
+        except TypeError as error:
+            raise ValueError(f"Column {self.names[j]!r} holds a cell that is neither text nor number ({error}).") from None
 
     def n_levels_are_01(self, j: int) -> bool:
         """Whether column j is coded as it comes: levels 0 and 1."""
@@ -283,8 +317,11 @@ class Columns:
         """A table in the container given to ``fit``, with its names and dtypes, from a coded matrix."""
         X = np.asarray(X, dtype=float)
         if self.container.kind == "array" and self.container.dtype.kind == "f" and self.continuous.all():
-            out = X * self.scale
-            out += self.loc
+            with np.errstate(over="ignore"):
+                out = X * self.scale
+                out += self.loc
+            if self.scale.max() > 1e290:  # the tails of such columns lie beyond what a float holds
+                np.clip(out, -_LARGEST, _LARGEST, out=out)
             return out.astype(self.container.dtype, copy=False)
         numeric = self.container.kind == "array" and self.container.dtype.kind in "fiub"
         if numeric and self._all_01 and (self.container.dtype.kind == "f" or not np.isnan(X).any()):
@@ -300,7 +337,8 @@ class Columns:
             if missing.any():
                 values = values.astype(object).where(~missing, None)
             return pd.Series(values).to_numpy() if isinstance(dtype, np.dtype) else values
-        x = np.round(x) if self.kinds[j] == "integer" else x * self.scale[j] + self.loc[j]
+        with np.errstate(over="ignore"):
+            x = np.round(x) if self.kinds[j] == "integer" else np.clip(x * self.scale[j] + self.loc[j], -_LARGEST, _LARGEST)
         if getattr(dtype, "kind", "f") in "mM" or isinstance(dtype, pd.DatetimeTZDtype):
             missing = np.isnan(x)
             unit = dtype.unit if isinstance(dtype, pd.DatetimeTZDtype) else np.datetime_data(dtype)[0]

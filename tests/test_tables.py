@@ -189,7 +189,8 @@ def test_identifiers_and_free_text_are_refused():
 def test_a_column_with_nothing_in_it():
     with pytest.raises(ValueError, match="'c' has no observed value"):
         skgen.columns(pd.DataFrame({"c": pd.Series([None, None], dtype="string"), "d": [1, 2]}))
-    model = NaiveBayes().fit(pd.DataFrame({"c": [np.nan] * 30, "d": np.linspace(0, 1, 30)}))
+    with pytest.warns(skgen.ColumnWarning, match="'c' have no observed cell"):
+        model = NaiveBayes().fit(pd.DataFrame({"c": [np.nan] * 30, "d": np.linspace(0, 1, 30)}))
     assert np.isfinite(model.score_samples(pd.DataFrame({"c": [0.3], "d": [0.5]}))).all()
 
 

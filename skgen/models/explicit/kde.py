@@ -76,6 +76,7 @@ class KDE(GenerativeModel):
     kinds = frozenset({"continuous", "integer", "binary", "categorical"})
     missing = "exact"
     missing_in_fit = True
+    keeps_rows = True
 
     # ---- fit
 
