@@ -153,10 +153,10 @@ def as_table(X: Any, name: str) -> tuple[np.ndarray | pd.DataFrame, Container]:
             return pd.DataFrame(table), Container("array", dtype=dtype)
         if dtype.kind == "c":
             raise ValueError(f"Complex data not supported by {name}: give the columns of X as real numbers.")
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # of sums that only look for NaN
             if dtype == np.float64 and table.ndim == 2 and table.size and np.isfinite(table.sum()):
                 return table, Container("array", dtype=dtype)  # what check_array would say, for less
-        table = check_array(table, dtype=float, ensure_all_finite="allow-nan", estimator=name, input_name="X")
+            table = check_array(table, dtype=float, ensure_all_finite="allow-nan", estimator=name, input_name="X")
         return table, Container("array", dtype=np.dtype(float) if dtype.kind == "O" else dtype)
     if min(table.shape) == 0:
         what = "sample(s)" if len(table) == 0 else "feature(s)"

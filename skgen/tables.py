@@ -139,9 +139,9 @@ class Columns:
     def _measure_array(self, X: np.ndarray, weight: np.ndarray, range_given: bool) -> bool:
         """All columns of an array at once, in chunks that stay in cache; False where that would lose precision."""
         low, high = _range(X)
-        if ((high > low) & (high - low < 1e-100)).any():  # squares would vanish
-            return False
         if not (np.abs(low).max() < 1e100 and np.abs(high).max() < 1e100) or len(X) < 2:  # NaN too
+            return False
+        if ((high > low) & (high - low < 1e-100)).any():  # squares would vanish
             return False
         if not range_given:
             self.low, self.high = low, high
