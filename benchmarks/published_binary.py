@@ -39,7 +39,7 @@ REPRODUCES = {"naive_bayes": 0, "chow_liu": 1}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of NAME.npz")
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds debd/NAME.npz")
     parser.add_argument("--models", nargs="+", default=list(REPRODUCES), help="registry names")
     parser.add_argument("--sets", nargs="+", default=list(PUBLISHED), choices=list(PUBLISHED))
     wanted = parser.parse_args()
@@ -49,7 +49,7 @@ def main() -> None:
     )
     worst: dict[str, float] = {}
     for name in wanted.sets:
-        with np.load(wanted.data / f"{name}.npz") as arrays:
+        with np.load(wanted.data / "debd" / f"{name}.npz") as arrays:
             train, test = arrays["train"], arrays["test"]
         for model_name in wanted.models:
             start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Sequences against published figures: earthquakes, tinyshakespeare, JSB chorales. `--data DIR` holds the npz files.
+"""Sequences against published figures: earthquakes, tinyshakespeare, JSB chorales. `--data DIR` holds sequences/NAME.npz.
 
 Earthquakes: maximised log-likelihood of Poisson mixtures and Poisson hidden Markov models (Zucchini & MacDonald 2009,
 table 3.1 and section 6.2; the free start computed with another program). tinyshakespeare: nats a character of the
@@ -105,7 +105,7 @@ def main() -> int:
     parser.add_argument("only", nargs="*", help="earthquakes, text or chorales; all by default")
     asked = parser.parse_args()
     runs = {"earthquakes": earthquakes, "text": text, "chorales": chorales}
-    missed = [name for name in asked.only or runs if not runs[name](asked.data)]
+    missed = [name for name in asked.only or runs if not runs[name](asked.data / "sequences")]
     return 1 if missed else 0
 
 
