@@ -18,6 +18,7 @@ import skgen
 __all__ = ["main"]
 
 _INTERRUPTED = 130
+_KINDS = ("continuous", "integer", "binary", "categorical")  # those of skgen.tables, which imports pandas
 
 
 class _Parser(argparse.ArgumentParser):
@@ -45,13 +46,33 @@ def _shape(text: str) -> tuple[int, ...]:
     return shape
 
 
+def _folds(text: str) -> int:
+    if not text.strip().isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of folds, 2 or more")
+    return int(text)
+
+
+def _jobs(text: str) -> int:
+    try:
+        jobs = int(text)
+    except ValueError:
+        jobs = 0
+    if jobs == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number of jobs from 1 on, or -1 for all processors")
+    return jobs
+
+
 def _kinds(text: str) -> dict[str, str] | str:
     """``age=integer,zip=categorical``, or one kind for all."""
     if "=" not in text:
+        if text not in (*_KINDS, "auto"):
+            raise argparse.ArgumentTypeError(f"{text!r} is no kind: choose one of {', '.join(_KINDS)}, or give column=kind,...")
         return text
     pairs = [part.partition("=") for part in _names(text)]
     if wrong := [name for name, equals, kind in pairs if not (name and equals and kind)]:
         raise argparse.ArgumentTypeError(f"{text!r} must be column=kind,... ({wrong[0]!r} has no kind)")
+    if wrong := [kind.strip() for _, _, kind in pairs if kind.strip() not in (*_KINDS, "auto")]:
+        raise argparse.ArgumentTypeError(f"{wrong[0]!r} is no kind: choose one of {', '.join(_KINDS)}")
     return {name.strip(): kind.strip() for name, _, kind in pairs}
 
 
@@ -68,12 +89,15 @@ def _parser() -> argparse.ArgumentParser:
         "compare",
         help="generative classifiers beside discriminative ones, in one table",
         description="Generative classifiers beside discriminative ones, in one table: the same folds, the same reading of the "
-        "columns. A model that fails is a row with its error.",
+        "columns. A model that fails is a row with its error; exits 1 if all fail.",
     )
     compare.add_argument("data", help="wine, breast_cancer, digits, iris, or a csv or parquet file")
     compare.add_argument("--target", help="the column of labels (of a file)")
-    compare.add_argument("--models", type=_names, metavar="A,B", help="names; by default all that take the columns, and rivals")
+    compare.add_argument(
+        "--models", type=_names, metavar="A,B", help="names or module:Class; by default all that take the columns, and rivals"
+    )
     compare.add_argument("--drop", type=_names, default=[], metavar="A,B", help="columns to leave out")
+    compare.add_argument("--drop-missing-target", action="store_true", help="leave out rows without a label (of a file)")
     compare.add_argument("--split-column", metavar="NAME", help="column of train, valid, test: used instead of folds")
     compare.add_argument(
         "--column-kinds",
@@ -83,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how columns are read: continuous, integer, binary or categorical",
     )
     compare.add_argument("--image-shape", type=_shape, metavar="8,8", help="the columns are pixels: height,width[,channels]")
-    compare.add_argument("--folds", type=int, metavar="N", help="stratified folds (5; 3 above 20,000 rows)")
+    compare.add_argument("--folds", type=_folds, metavar="N", help="stratified folds (5; 3 above 20,000 rows)")
     compare.add_argument("--seed", type=int, default=0, metavar="N", help="of folds and models (0)")
     compare.add_argument(
         "--time-limit",
@@ -92,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         help="for each model: a fold that would end later is not begun; no fit is cut",
     )
     compare.add_argument("--device", help="told to models that have one, such as cuda")
-    compare.add_argument("--n-jobs", type=int, metavar="N", help="told to models that have such a parameter")
+    compare.add_argument("--n-jobs", type=_jobs, metavar="N", help="told to models that have such a parameter")
     how = compare.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print JSON")
     how.add_argument("--csv", action="store_true", help="print CSV; notes go to stderr")
@@ -142,7 +166,7 @@ def _compare(asked: argparse.Namespace) -> int:
     from skgen.evaluate.compare import compare
     from skgen.evaluate.datasets import load
 
-    data = load(asked.data, asked.target, asked.split_column, asked.drop)
+    data = load(asked.data, asked.target, asked.split_column, asked.drop, asked.drop_missing_target)
     result = compare(
         asked.models,
         data,
@@ -166,7 +190,7 @@ def _compare(asked: argparse.Namespace) -> int:
         Console().print(result)
     else:
         print(result)
-    return 0
+    return int((result.table["error"] != "").all())
 
 
 def _check(asked: argparse.Namespace) -> int:
@@ -190,7 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 1 if a check failed; 2 for bad usage, files or names; 130 if interrupted.
+        0; 1 if a check failed, or every model of a comparison; 2 for bad usage, files or names; 130 if interrupted.
     """
     parser = _parser()
     asked = parser.parse_args(argv)

@@ -159,8 +159,32 @@ def test_a_model_that_fails_is_no_bad_usage(capsys, monkeypatch):
         raise RuntimeError("planted")
 
     monkeypatch.setattr(NaiveBayes, "fit", fail)
-    assert cli.main(["compare", "iris", "--models", "naive_bayes", "--folds", "2"]) == 0
+    assert cli.main(["compare", "iris", "--models", "naive_bayes", "--folds", "2"]) == 1
     assert "RuntimeError: planted" in capsys.readouterr().out
+    assert cli.main(["compare", "iris", "--models", "naive_bayes,logistic_regression", "--folds", "2"]) == 0
+
+
+def test_a_class_of_the_working_directory_is_compared(capsys, monkeypatch, tmp_path):
+    (tmp_path / "my_own_models.py").write_text(
+        "from skgen.models.explicit.naive_bayes import NaiveBayes\n\n\nclass Mine(NaiveBayes):\n    pass\n"
+    )
+    (tmp_path / "my_broken_models.py").write_text("1 / 0\n")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["compare", "iris", "--models", "my_own_models:Mine,naive_bayes", "--folds", "2", "--json"]) == 0
+    mine, theirs = json.loads(capsys.readouterr().out)["models"]
+    assert (mine["model"], mine["log_p"]) == ("my_own_models:Mine", theirs["log_p"])
+    assert "ZeroDivisionError" in refused(capsys, "compare", "iris", "--models", "my_broken_models:Mine")
+    assert "has no attribute 'Yours'" in refused(capsys, "compare", "iris", "--models", "my_own_models:Yours")
+
+
+def test_rows_without_a_label_are_dropped_when_asked(capsys, tmp_path):
+    path = tmp_path / "some.csv"
+    path.write_text("a,answer\n" + "".join(f"{i / 7},{'xy'[i % 2] if i != 3 else ''}\n" for i in range(30)))
+    options = ["--target", "answer", "--models", "naive_bayes", "--folds", "2", "--json"]
+    assert cli.main(["compare", str(path), *options, "--drop-missing-target"]) == 0
+    read = json.loads(capsys.readouterr().out)
+    assert read["rows"] == 29
+    assert "1 rows without a 'answer' are left out." in read["notes"]
 
 
 def test_a_terminal_gets_colours(monkeypatch, capsys):
@@ -177,14 +201,25 @@ def test_a_terminal_gets_colours(monkeypatch, capsys):
         (["comparee"], "invalid choice: 'comparee'"),
         (["models", "--nope"], "unrecognized arguments: --nope"),
         (["compare"], "the following arguments are required: data"),
-        (["compare", "wine", "--folds", "x"], "invalid int value: 'x'"),
+        (["compare", "wine", "--folds", "x"], "'x' must be a whole number of folds, 2 or more"),
+        (["compare", "wine", "--folds", "-3"], "'-3' must be a whole number of folds, 2 or more"),
+        (["compare", "wine", "--n-jobs", "0"], "argument --n-jobs: '0' must be a number of jobs from 1 on, or -1"),
         (["compare", "wine", "--image-shape", "8"], "must be height,width"),
         (["compare", "wine", "--image-shape", "4,4"], "has 16 pixels, but X has 13 columns"),
         (["compare", "wine", "--column-kinds", "a=integer,b"], "'b' has no kind"),
         (["compare", "wine", "--column-kinds", "alcool=integer"], "Did you mean 'alcohol'"),
-        (["compare", "wine", "--column-kinds", "whole"], "continuous, integer, binary, categorical"),
+        (
+            ["compare", "wine", "--column-kinds", "whole"],
+            "argument --column-kinds: 'whole' is no kind: choose one of continuous, integer",
+        ),
+        (["compare", "wine", "--column-kinds", "alcohol=whole"], "'whole' is no kind"),
+        (["compare", "wine", "--models", "no_module:Model"], "'no_module:Model' cannot be loaded: No module named 'no_module'"),
+        (["compare", "wine", "--models", "json:loads"], "not a class"),
+        (["compare", "wine", "--models", "fractions:Fraction"], "is no model"),
+        (["check", ":"], "':' is no registered model and no module:Class"),
+        (["check", "json:"], "'json:' is no registered model and no module:Class"),
         (["compare", "wine", "--json", "--csv"], "not allowed with argument"),
-        (["compare", "wine", "--folds", "1"], "n_folds=1"),
+        (["compare", "wine", "--folds", "1"], "'1' must be a whole number of folds, 2 or more"),
         (["compare", "wine", "--seed", "-1"], "random_state=-1"),
         (["compare", "wine", "--time-limit", "-5"], "time_limit=-5.0"),
         (["compare", "wine", "--models", ","], "models is empty"),
@@ -206,6 +241,8 @@ def test_bad_files_are_one_line(capsys, tmp_path, table):
         path.write_bytes(content)
         return refused(capsys, "compare", str(path), "--target", "answer")
 
+    assert "more than one column 'answer'" in against("twice.csv", b"a,answer,answer\n1,x,x\n2,y,y\n")
+    assert "Every class has one row ('x', 'y')" in against("two.csv", b"a,answer\n1,x\n2,y\n")
     assert "is a folder" in refused(capsys, "compare", str(tmp_path), "--target", "answer")
     assert "cannot be read as a table: No columns to parse" in against("empty.csv", b"")
     assert "has no rows" in against("head.csv", b"size,answer\n")
@@ -215,7 +252,9 @@ def test_bad_files_are_one_line(capsys, tmp_path, table):
     assert "cannot be read as a table" in against("broken.parquet", b"no parquet at all")
     assert "no column 'answer' (target) in semicolon" in against("semicolon.csv", b"a;answer\n1;x\n2;y\n")
     assert "no column beside the target" in against("alone.csv", b"answer\nx\ny\n")
-    assert "missing cells (first in row 2)" in against("missing.csv", b"a,answer\n1,x\n2,\n3,y\n")
+    assert "missing cells (first at row 1, counting from 0): drop those rows (--drop-missing-target does)" in against(
+        "missing.csv", b"a,answer\n1,x\n2,\n3,y\n"
+    )
     numbers = "".join(f"{i},{i / 7}\n" for i in range(40)).encode()
     assert "The target is continuous" in against("numbers.csv", b"a,answer\n" + numbers)
     text = "".join(f"text {i},{i % 2}\n" for i in range(60)).encode()

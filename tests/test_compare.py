@@ -197,7 +197,25 @@ def test_pipelines_are_left_alone_unless_they_keep_the_columns():
     assert isinstance(found[1].last.column_kinds, skgen.Columns)
     assert kept[-1].column_kinds == "auto"  # the user's own is not touched
     result = skgen.compare({"scaled": scaled}, X, y, n_folds=2)
-    assert any("scaled: log p(x) is in the units of its last step" in note for note in result.notes)
+    [note] = [note for note in result.notes if note.startswith("scaled: log p(x) is in the units of its last step")]
+    assert "TransformedDensity" in note
+    assert np.isnan(result.table.loc["scaled", "log_p"])
+    assert result.table.loc["scaled", "likelihood"] == ""
+    assert " - " in repr(result)
+
+
+def test_pipelines_are_labelled_by_their_steps():
+    X, y = load_wine(return_X_y=True)
+    models = [make_pipeline(StandardScaler(), LogisticRegression(C=c)) for c in (0.1, 1.0)] + [
+        make_pipeline("passthrough", NaiveBayes())
+    ]
+    table = skgen.compare(models, X, y, n_folds=2).table
+    assert list(table.index) == [
+        "StandardScaler > LogisticRegression",
+        "StandardScaler > LogisticRegression (2)",
+        "passthrough > NaiveBayes",
+    ]
+    assert np.isfinite(table.loc["passthrough > NaiveBayes", "log_p"])
 
 
 def test_image_shape_device_and_jobs_reach_the_models_that_ask():
@@ -476,6 +494,26 @@ def test_a_column_without_any_value_is_left_out():
     assert "split" in kept.X
 
 
+def test_a_column_that_is_there_twice_is_refused(tmp_path):
+    path = tmp_path / "twice.csv.gz"
+    rows = [f"{i},{'ab'[i % 2]},{'ab'[i % 2]}" for i in range(20)]
+    pd.DataFrame({"a,y,y": rows}).to_csv(path, index=False, quoting=3, escapechar=None, sep="\t")
+    assert pd.read_csv(path).columns.tolist() == ["a", "y", "y.1"]  # what would leak the target
+    with pytest.raises(ValueError, match="more than one column 'y'"):
+        datasets.load(str(path), "y")
+    X, y = mixed(40, missing=False)
+    frame = pd.concat([X.assign(answer=y), pd.Series(y, name="answer")], axis=1)
+    with pytest.raises(ValueError, match="more than one column 'answer'"):
+        datasets.from_frame(frame, "answer")
+    with pytest.raises(ValueError, match="two columns named 'answer'"):
+        skgen.compare("naive_bayes", frame, "answer")
+
+
+def test_classes_of_one_row_each_are_refused():
+    with pytest.raises(ValueError, match=r"Every class has one row \('a', 'b'\)"):
+        skgen.compare("naive_bayes", np.array([[0.0], [1.0]]), ["a", "b"])
+
+
 def test_small_classes_get_fewer_folds():
     X, y = mixed(60, missing=False)
     y[:] = "no"
@@ -512,6 +550,7 @@ def test_unknown_names_suggest_near_ones():
         ({"n_folds": 1}, "n_folds=1"),
         ({"n_folds": 2.5}, r"n_folds=2\.5"),
         ({"n_folds": 10**6}, "n_folds=1000000"),
+        ({"n_jobs": 0}, "n_jobs=0"),
         ({"time_limit": 0}, "time_limit=0"),
         ({"time_limit": float("nan")}, "time_limit=nan"),
         ({"time_limit": "1"}, "time_limit='1'"),
@@ -572,8 +611,14 @@ def test_bad_columns_are_refused(keywords, message):
 def test_a_target_with_missing_cells_is_refused():
     X, y = mixed(40)
     frame = X.assign(answer=pd.Series(y).where(np.arange(40) != 4))
-    with pytest.raises(ValueError, match=r"'answer' has 1 missing cells \(first in row 5\): drop those rows"):
+    with pytest.raises(ValueError, match=r"'answer' has 1 missing cells \(first at row 4, counting from 0\): drop those rows"):
         datasets.from_frame(frame, "answer")
+    data = datasets.from_frame(frame, "answer", drop_missing_target=True)
+    assert data.notes == ["1 rows without a 'answer' are left out."]
+    assert list(data.y) == list(np.delete(y, 4))
+    assert data.X["size"].tolist() == pytest.approx(np.delete(X["size"].to_numpy(), 4).tolist(), nan_ok=True)
+    with pytest.raises(ValueError, match="missing in every row"):
+        datasets.from_frame(X.assign(answer=pd.NA), "answer", drop_missing_target=True)
     with pytest.raises(ValueError, match="has no rows"):
         datasets.from_frame(frame.iloc[:0], "answer")
     with pytest.raises(ValueError, match="bundled with its target"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from skgen import registry
 from skgen.base import GenerativeModel
 from skgen.evaluate import rivals
 from skgen.evaluate.datasets import near
+from skgen.evaluate.named import load_class
 from skgen.tables import Columns
 
 __all__ = ["Candidate", "Settings", "candidates", "one_line"]
@@ -92,6 +93,8 @@ def candidates(models: Any, settings: Settings) -> tuple[list[Candidate], list[s
 def _label(model: Any) -> str:
     if isinstance(model, str):
         return model
+    if isinstance(model, Pipeline):
+        return " > ".join(step if isinstance(step, str) else type(step).__name__ for _, step in model.steps if step is not None)
     text = " ".join(repr(model).split())
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
@@ -141,11 +144,13 @@ def _make(label: str, model: Any, settings: Settings) -> Candidate:
     if isinstance(model, str):
         if model in rivals.RIVALS and model not in registry.names():
             return Candidate(label, rivals.make(model, settings.columns, settings.y, settings.random_state, settings.n_jobs))
-        entry = _find(model)
+        load = _find(model)
         try:
-            estimator = entry.load()()
+            estimator = load()()
         except (registry.PluginError, TypeError, ValueError) as error:
             return Candidate(label, error=one_line(error))
+        if not (hasattr(estimator, "fit") and hasattr(estimator, "get_params")):
+            raise ValueError(f"{model!r} is no model: it has no fit(X, y) and get_params().")
     else:
         if isinstance(model, type) or not (hasattr(model, "fit") and hasattr(model, "get_params")):
             raise ValueError(
@@ -162,12 +167,16 @@ def _make(label: str, model: Any, settings: Settings) -> Candidate:
     return candidate
 
 
-def _find(name: str) -> registry.Entry:
+def _find(name: str) -> Callable[[], type]:
+    """What loads the class of a registry name or of module:Class; an unknown one is refused here."""
     try:
-        return registry.find(name)
+        return registry.find(name).load
     except ValueError:
         known = [*registry.names(), *rivals.RIVALS]
-        if ":" in name or name in {entry.name for entry in registry.entries()}:
+        if ":" in name:
+            found = load_class(name)
+            return lambda: found
+        if name in {entry.name for entry in registry.entries()}:
             raise
         raise ValueError(f"There is no model {name!r}.{near(name, known)} Known: {', '.join(known)}.") from None
 

@@ -15,6 +15,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import type_of_target
 
 import skgen
+from skgen.base import GenerativeModel
 from skgen.containers import as_table
 from skgen.evaluate import datasets, folds
 from skgen.evaluate.candidates import Candidate, Settings, candidates
@@ -103,6 +104,8 @@ def compare(
     data = _data(X, y, split, image_shape)
     seed = _seed(random_state)
     _check_time_limit(time_limit)
+    if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, (int, np.integer)) or n_jobs == 0):
+        raise ValueError(f"n_jobs={n_jobs!r} must be None, a number of jobs from 1 on, or -1 for all processors.")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         read = column_kinds if isinstance(column_kinds, Columns) else columns(data.X, column_kinds, image_shape=data.image_shape)
@@ -175,7 +178,7 @@ def _table(X: Any) -> Any:
 def _check_labels(y: np.ndarray) -> None:
     missing = np.asarray(pd.isna(y))
     if missing.any():
-        raise ValueError(f"y has {int(missing.sum())} missing labels (first in row {int(missing.argmax()) + 1}): drop those rows.")
+        raise ValueError(f"y has {int(missing.sum())} missing labels (first at row {int(missing.argmax())}): drop those rows.")
     kind = type_of_target(y)
     n_classes = len(pd.unique(y))
     if kind.startswith("continuous"):
@@ -211,10 +214,15 @@ def _splits(data: datasets.Data, n_folds: int | None, seed: int) -> tuple[list, 
         if unseen := sorted(set(y[test].tolist()) - set(y[train].tolist()), key=str):
             raise ValueError(f"Class {unseen[0]!r} is in the test rows and not in the training rows: use folds instead.")
         return [(train, test)], f"one split, {len(train):,} rows to learn and {len(test):,} to judge; seed {seed}", []
-    wanted = n_folds if n_folds is not None else 5 if len(y) <= _LARGE else 3
+    labels, counts = np.unique(y, return_counts=True)
+    wanted = n_folds if n_folds is not None else min(5, len(y)) if len(y) <= _LARGE else 3
     if isinstance(wanted, bool) or not isinstance(wanted, (int, np.integer)) or not 2 <= wanted <= len(y):
         raise ValueError(f"n_folds={n_folds!r} must be an int from 2 to the number of rows, {len(y)}.")
-    labels, counts = np.unique(y, return_counts=True)
+    if counts.max() == 1:
+        raise ValueError(
+            f"Every class has one row ({', '.join(repr(label) for label in labels[:5].tolist())}), which cannot be both learnt "
+            "and judged: give more rows of each, two at the least."
+        )
     fewest, notes = int(counts.min()), []
     used = max(2, min(int(wanted), fewest))
     if used < wanted:
@@ -248,8 +256,11 @@ def _notes(
         said = "; ".join(f"{kind}: {', '.join(map(str, of.index))}" for kind, of in likelihood.groupby(likelihood, sort=False))
         notes.append(f"log p(x) of unlike kinds do not compare as they stand ({said}).")
     for candidate in chosen:
-        if candidate.transformed and candidate.label in likelihood.index:
-            notes.append(f"{candidate.label}: log p(x) is in the units of its last step, not of the data: it does not compare.")
+        if candidate.transformed and isinstance(candidate.last, GenerativeModel):
+            notes.append(
+                f"{candidate.label}: log p(x) is in the units of its last step, not of the data, and is left out; "
+                "skgen.TransformedDensity(transformer, model) gives it in those of the data."
+            )
         if candidate.own_columns:
             notes.append(f"{candidate.label}: reads columns by its own column_kinds; its log p(x) may not compare.")
     if device is not None and not any(_has_device(candidate) for candidate in chosen):

@@ -48,7 +48,13 @@ def near(name: Any, known: Iterable[str]) -> str:
     return f" Did you mean {' or '.join(map(repr, found))}?" if found else ""
 
 
-def load(source: str, target: str | None = None, split_column: str | None = None, drop: Iterable[str] = ()) -> Data:
+def load(
+    source: str,
+    target: str | None = None,
+    split_column: str | None = None,
+    drop: Iterable[str] = (),
+    drop_missing_target: bool = False,
+) -> Data:
     """A bundled data set by name, or a csv or parquet file.
 
     Parameters
@@ -61,6 +67,8 @@ def load(source: str, target: str | None = None, split_column: str | None = None
         A column of "train", "valid" and "test".
     drop : iterable of str
         Columns to leave out.
+    drop_missing_target : bool, default=False
+        Leave out the rows of a file whose target is missing, with a note; else they are an error.
 
     Raises
     ------
@@ -84,7 +92,7 @@ def load(source: str, target: str | None = None, split_column: str | None = None
         raise ValueError(
             f"There is no file and no bundled data set {source!r}.{near(source, BUNDLED)} Bundled: {', '.join(BUNDLED)}."
         )
-    return from_frame(_read(path), target, split_column, drop, name=path.name.partition(".")[0])
+    return from_frame(_read(path), target, split_column, drop, path.name.partition(".")[0], drop_missing_target)
 
 
 def _bundled(name: str) -> Data:
@@ -102,12 +110,22 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         if suffixes[-1:] in ([".parquet"], [".pq"]):
             return _read_parquet(path)
-        return pd.read_csv(path, sep="\t" if ".tsv" in suffixes else ",", dtype_backend="numpy_nullable")
+        separator = "\t" if ".tsv" in suffixes else ","
+        frame = pd.read_csv(path, sep=separator, dtype_backend="numpy_nullable")
+        heads = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str).iloc[0].dropna()
     except (MemoryError, ImportError):
         raise
     except Exception as error:  # readers raise what their decompressors and parsers raise
         reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
         raise ValueError(f"{path} cannot be read as a table: {reason}") from error
+    _refuse_twice(heads, path)  # pandas renames the second of two equal heads, and a second target would be learnt from
+    return frame
+
+
+def _refuse_twice(heads: Any, where: Any) -> None:
+    twice = pd.Index(heads)[pd.Index(heads).duplicated()]
+    if len(twice):
+        raise ValueError(f"{where} has more than one column {twice[0]!r}: rename or remove all but one.")
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -122,15 +140,21 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def from_frame(
-    frame: pd.DataFrame, target: str | None, split_column: str | None = None, drop: Iterable[str] = (), name: str = "table"
+    frame: pd.DataFrame,
+    target: str | None,
+    split_column: str | None = None,
+    drop: Iterable[str] = (),
+    name: str = "table",
+    drop_missing_target: bool = False,
 ) -> Data:
     """Labels, split and columns of one frame; text becomes categories.
 
     Raises
     ------
     ValueError
-        For a column that is not there, a target with missing cells, a split that is none.
+        For a column that is not there or there twice, a target with missing cells, a split that is none.
     """
+    _refuse_twice(frame.columns, name)
     if not len(frame):
         raise ValueError(f"{name} has no rows.")
     if target is None:
@@ -142,6 +166,11 @@ def from_frame(
     if target in (split_column, *drop):
         raise ValueError(f"{target!r} is the target and cannot be dropped or split by as well.")
     notes = []
+    if drop_missing_target and (unknown := frame[target].isna()).any():
+        notes.append(f"{int(unknown.sum())} rows without a {target!r} are left out.")
+        frame = frame[~unknown].reset_index(drop=True)
+        if not len(frame):
+            raise ValueError(f"The target {target!r} of {name} is missing in every row.")
     split = None if split_column is None else split_values(frame[split_column], split_column)
     left_out = [target, *drop] + ([] if split_column is None else [split_column])
     if (
@@ -177,8 +206,8 @@ def _labels(column: pd.Series, name: str) -> np.ndarray:
     missing = column.isna().to_numpy()
     if missing.any():
         raise ValueError(
-            f"The target {name!r} has {int(missing.sum())} missing cells (first in row {int(missing.argmax()) + 1}): "
-            "drop those rows, a comparison needs every row's label."
+            f"The target {name!r} has {int(missing.sum())} missing cells (first at row {int(missing.argmax())}, counting from 0): "
+            "drop those rows (--drop-missing-target does), a comparison needs every row's label."
         )
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column.to_numpy(dtype=getattr(column.dtype, "numpy_dtype", column.dtype))

@@ -144,7 +144,7 @@ def _fold(
         if hasattr(model, "predict_proba"):
             proba = _aligned(np.asarray(model.predict_proba(X_test), dtype=float), model.classes_, classes)
     last = model.steps[-1][1] if hasattr(model, "steps") else model
-    if hasattr(last, "likelihood_") and hasattr(model, "score_samples"):
+    if hasattr(last, "likelihood_") and hasattr(model, "score_samples") and not candidate.transformed:
         log_p = np.asarray(model.score_samples(X_test), dtype=float)
         if np.isnan(log_p).any():
             raise ValueError("score_samples gave NaN")

@@ -104,7 +104,11 @@ class Comparison:
         shown = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0) if narrow else (0, 1))
         shown.add_column("model", no_wrap=True)
         for head, _ in _COLUMNS.values():
-            shown.add_column(head.replace(" ", "\n") if narrow and head != "log p(x)" else head, justify="right", no_wrap=True)
+            shown.add_column(
+                head.replace(" ", "\n").replace("-", "-\n") if narrow and head != "log p(x)" else head,
+                justify="right",
+                no_wrap=True,
+            )
         remarks = not narrow and any(_remark(row) for _, row in self.table.iterrows())
         if remarks:
             shown.add_column("", overflow="fold")

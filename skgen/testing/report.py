@@ -2,47 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
 import json
-import sys
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
+from skgen.evaluate.named import load_class
 from skgen.testing.run import check_generative
 
-__all__ = ["load", "run"]
+__all__ = ["run"]
 
 _ORDER = ("failed", "inconclusive", "xfail", "skipped", "passed")
-
-
-def load(name_or_path: str) -> type:
-    """The class behind a registry name, or ``module:Class`` (also from the working directory).
-
-    Raises
-    ------
-    ValueError
-        If there is no such model, module or class.
-    """
-    from skgen import registry
-
-    try:
-        return registry.get(name_or_path)
-    except ValueError as unknown:
-        module, colon, attribute = name_or_path.partition(":")
-        if not colon:
-            raise ValueError(f"{unknown} A class outside the registry is given as module:Class.") from None
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        found = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"{name_or_path!r} cannot be loaded: {error}.") from error
-    finally:
-        sys.path.remove(str(Path.cwd()))
-    if not isinstance(found, type):
-        raise ValueError(f"{name_or_path!r} is {type(found).__name__}, not a class.")
-    return found
 
 
 def _plain(result: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +59,7 @@ def run(
     NaiveBayes, quick tier, seed 0: 1 passed 0
     """
     try:
-        cls = load(name_or_path)
+        cls = load_class(name_or_path)
         estimator = cls if parameters is None else cls(**parameters)
         results = check_generative(estimator, tier=tier, seed=seed, on_fail=None, on_skip=None, only=only)
     except ValueError as error:
