@@ -241,7 +241,7 @@ class GenerativeModel(Questions, Parameters):
         d = table.shape[1]
         group = ties(d, getattr(self, "image_shape", None), getattr(self, "step_features", None))
         columns = read(table, container, weight, self.column_kinds, group, self.units)
-        coded, _ = columns.encode(table)
+        coded, _ = columns.encode(table, measured=True)
         rng = generator(self.random_state)
         Z, copies = self._prepare(columns, coded, weight)
         if copies > 1:
@@ -252,7 +252,8 @@ class GenerativeModel(Questions, Parameters):
         else:
             known = codes >= 0
             by_class = np.zeros((len(self.classes_), len(Z)))  # class first: a class's weights lie together
-            by_class.ravel()[codes[known] * len(Z) + np.flatnonzero(known)] = weight[known]
+            rows = np.arange(len(Z)) if known.all() else np.flatnonzero(known)
+            by_class.ravel()[codes[rows] * len(Z) + rows] = weight[rows]
             weights = by_class.T
             if known.all():
                 part._fit_classes(Z, weights, rng)

@@ -181,10 +181,11 @@ class Columns:
         self.loc[members] = mean * unit
         self.scale[members] = spread * unit if high > low and spread > 1e-13 * abs(mean) else 1.0
 
-    def encode(self, table: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    def encode(self, table: Any, measured: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
         """The coded matrix, NaN where not observed, and a mask of rows with a cell outside the support (None: no row).
 
-        A cell outside the support (an undeclared level, 2.5 in an integer column) is coded as not observed.
+        A cell outside the support (an undeclared level, 2.5 in an integer column) is coded as not observed. ``measured``:
+        loc and scale are those of this very table, so that no code is extreme.
         """
         if isinstance(table, np.ndarray) and all(kind == "continuous" for kind in self.kinds):
             X = np.empty(table.shape)
@@ -192,7 +193,7 @@ class Columns:
                 chunk = slice(start, start + 4096)
                 np.subtract(table[chunk], self.loc, out=X[chunk])
                 X[chunk] /= self.scale
-            return self._clip(X), None
+            return (X if measured else self._clip(X)), None
         X, bad = np.empty(table.shape), None
         if isinstance(table, np.ndarray) and self._all_01 and only_zero_one(table, X)[0]:
             return X, None  # a copy: what a model keeps is not the user's to change

@@ -29,15 +29,16 @@ class NormalBlock:
         K, d = weights.shape[1], len(columns)
         first, second, mass = np.zeros((K, d)), np.zeros((K, d)), np.zeros((K, d))
         everything = d == X.shape[1]
+        complete = not np.isnan(X.sum())
+        if complete:
+            mass += weights.sum(axis=0)[:, None]
         for start in range(0, len(X) if d else 0, _CHUNK):
             z = X[start : start + _CHUNK] if everything else X[start : start + _CHUNK, columns]
             w = weights[start : start + _CHUNK].T
-            if np.isnan(z.sum()):
+            if not complete:
                 seen = ~np.isnan(z)
                 mass += w @ seen
                 z = np.where(seen, z, 0.0)
-            else:
-                mass += w.sum(axis=1)[:, None]
             first += w @ z
             second += w @ (z * z)
         total = np.maximum(mass.sum(axis=0), np.finfo(float).tiny)
