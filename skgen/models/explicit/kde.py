@@ -12,7 +12,8 @@ from skgen.ops.kernels import MANY, Kernel, KernelSum, distinct_rows
 
 __all__ = ["KDE"]
 
-_PAIRS = 2**24  # of a row left out and a kernel, in one look at a bandwidth
+_PAIRS = 2**22  # of a row left out and a kernel, in one look at a bandwidth
+_QUERIES = 512  # rows left out at the least: log h then errs by some percent, and log p by thousandths
 _COPIES = 5  # an incomplete row becomes so many complete ones
 _DONORS = 2048  # rows that a missing cell is filled from
 _RANGE = {"continuous": (1e-3, 10.0), "integer": (1e-3, 10.0), "binary": (1e-6, 1.0), "categorical": (1e-6, 1.0)}
@@ -44,7 +45,7 @@ class KDE(GenerativeModel):
     Rows that are equal in all continuous columns are left out together: a repeated row would otherwise ask for a bandwidth of
     zero. Where there is no continuous column, one copy is left out, since repetition is information there. Bandwidths stay
     within 0.001 and 10 standard deviations, b above 1e-6; where leaving out leaves nothing, they are Scott's.
-    With more than 4,096 distinct rows the bandwidth is chosen on an even part of them, against all.
+    With more than 2,048 distinct rows the bandwidth is chosen on an even part of them, against all.
 
     A missing cell of x is integrated out, exactly. A row seen in ``fit`` with missing cells stands with its observed ones, and
     with five values for each missing cell, drawn from rows that resemble it in what is observed (Titterington & Mill 1983).
@@ -199,7 +200,9 @@ def _choose(
     continuous = np.flatnonzero(kinds == "continuous")
     n = len(X)
     # queries: the rows, or an even part of them, in an order of what they hold
-    rows = np.arange(n) if n * len(filled) <= _PAIRS else np.linspace(0, n - 1, max(_PAIRS // len(filled), 256)).astype(np.intp)
+    rows = (
+        np.arange(n) if n * len(filled) <= _PAIRS else np.linspace(0, n - 1, max(_PAIRS // len(filled), _QUERIES)).astype(np.intp)
+    )
     group = distinct_rows(X[:, continuous])[1] if len(continuous) else np.arange(n)
     left_out = _LeftOut(rows, weight, group, mass, source, origin, copies=not len(continuous))
     bounds = [tuple(np.log(_RANGE[kind])) for kind in free]
@@ -213,8 +216,8 @@ def _choose(
     if not left_out.any(filled):
         return
     start = np.array([np.log(np.clip(kernel.bandwidth[kinds == kind][0], *_RANGE[kind])) for kind in free])
-    # with many kernels the likelihood itself is good to 1e-7
-    options = {"maxiter": 30, "ftol": 1e-7, "gtol": 1e-4} if len(filled) > MANY else {"maxiter": 50, "ftol": 1e-11, "gtol": 1e-6}
+    # on a part of the rows the likelihood itself is good to 1e-3
+    options = {"maxiter": 30, "ftol": 1e-5, "gtol": 1e-3} if len(rows) < n else {"maxiter": 50, "ftol": 1e-11, "gtol": 1e-6}
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     for kind, value in zip(free, found.x, strict=True):
         kernel.bandwidth[kinds == kind] = np.exp(value)
@@ -269,7 +272,7 @@ class _LeftOut:
         return False
 
     def _chunks(self, m: int) -> list[slice]:
-        step = max(1, 2**18 // m)
+        step = max(1, 2**20 // m)  # enough rows that reading the kernels does not take longer than the products
         return [slice(start, min(start + step, len(self.rows))) for start in range(0, len(self.rows), step)]
 
     def likelihood(self, kernel: Kernel, X: np.ndarray, filled: np.ndarray) -> tuple[float, np.ndarray]:
@@ -347,14 +350,15 @@ def fill(kernel: Kernel, X: np.ndarray, weight: np.ndarray, rng: np.random.Gener
     scale, constant = kernel.scales()
     owner = kernel.owner
     first = np.searchsorted(owner, np.arange(X.shape[1]))
-    margin = _margins(kernel, X, weight)  # log p of each observed cell by itself
+    may_give = [_evenly(np.flatnonzero(~gaps[:, j])) for j in range(X.shape[1])]
+    # log p of each observed cell by itself, in the rows that ask or give
+    margin = _margins(kernel, X, weight, np.unique(np.concatenate([incomplete, *may_give])))
     margins = margin[source]
     for j in np.argsort(gaps.sum(axis=0), kind="stable"):
         ask = np.flatnonzero(np.isnan(copies[:, j]))
-        donors = np.flatnonzero(~gaps[:, j])
         if not len(ask):
             continue
-        donors = donors[np.unique(np.linspace(0, len(donors) - 1, min(len(donors), _DONORS)).astype(np.intp))]
+        donors = may_give[j]
         R = kernel.raw(X[donors]) * scale
         has = ~np.isnan(R)
         R = np.where(has, R, 0.0)
@@ -381,13 +385,20 @@ def fill(kernel: Kernel, X: np.ndarray, weight: np.ndarray, rng: np.random.Gener
     return filled, np.concatenate([complete, source]), np.concatenate([np.full((len(complete), X.shape[1]), -1), origin])
 
 
-def _margins(kernel: Kernel, X: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """log p of each observed cell under the estimate of its column alone, (n, d)."""
+def _evenly(rows: np.ndarray) -> np.ndarray:
+    """At most ``_DONORS`` of the rows, evenly."""
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _DONORS)).astype(np.intp))]
+
+
+def _margins(kernel: Kernel, X: np.ndarray, weight: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """log p of each observed cell of ``rows`` under the estimate of its column alone, (n, d); 0 in the other rows."""
     out = np.zeros(X.shape)
     for j in range(X.shape[1]):
         seen = np.flatnonzero(~np.isnan(X[:, j]))
         part = Kernel([kernel.kinds[j]], kernel.n_levels[j : j + 1], kernel.unit[j : j + 1], kernel.bandwidth[j : j + 1])
         if len(seen):
             values, mass = _merge(X[seen, j : j + 1], weight[seen])
-            out[seen, j] = KernelSum(part, values, mass).log_prob(X[seen, j : j + 1])
+            asked = rows[~np.isnan(X[rows, j])]
+            distinct, which = np.unique(X[asked, j], return_inverse=True)
+            out[asked, j] = KernelSum(part, values, mass).log_prob(distinct[:, None])[which]
     return out
