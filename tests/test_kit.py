@@ -161,6 +161,32 @@ def test_on_fail_on_skip_and_callback():
         check_generative(planted.TinyGaussian, only="S4", expected_failed_checks={"nothing_like_it": "a typing error"})
 
 
+def test_all_failures_are_raised_together(monkeypatch):
+    from skgen.testing import run
+
+    few = [CHECKS[name] for name in ("sample_matches_density", "rows_exchangeable", "not_memorised")]
+    monkeypatch.setattr(run, "checks_for", lambda tier, only=None: few)
+    with pytest.raises(CheckFailed, match=r"^2 of 4 checks fail:\nS2 sample_matches_density of Bootstrap: failed") as caught:
+        check_generative(planted.Bootstrap, on_skip=None)
+    assert "\nS4 not_memorised of Bootstrap: failed" in str(caught.value)
+    assert str(caught.value).count("Again: python") == 2
+
+
+class NeverLearns(planted.TinyGaussian):
+    """Its classifier gives one class: scikit-learn's check of that is a bare assert."""
+
+    def predict(self, X):
+        return np.full(len(super().predict(X)), self.classes_[0])
+
+
+def test_a_bare_assert_is_told_by_its_line_and_each_failure_once():
+    message = one(NeverLearns, "C1")["message"]
+    assert "AssertionError: ;" not in message
+    assert "check_classifiers_train: AssertionError: assert accuracy_score(y, y_pred) > 0.83 (line " in message
+    assert message.count("check_classifiers_train: AssertionError: assert accuracy_score") == 1
+    assert "(task = 'auto', 'classify')" in message
+
+
 class GapThatIsThere(planted.Bootstrap):
     known_gaps = {"not_memorised": "draws are training rows"}  # noqa: RUF012
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import re
 import sys
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,22 +46,34 @@ def refuses(call: Callable[[], Any], what: str, *naming: str, kinds: tuple[type,
 # ---- C1
 
 
+def _told(error: BaseException) -> str:
+    """Type and message of an error; of a bare ``assert``, the source line that failed."""
+    said = brief(error)
+    if not said:
+        frames = traceback.extract_tb(error.__traceback__)
+        said = (
+            f"{frames[-1].line} (line {frames[-1].lineno} of {Path(frames[-1].filename).name})" if frames else "without a message"
+        )
+    return f"{type(error).__name__}: {said}"
+
+
 @check("C1")
 def sklearn_checks(subject: Subject) -> None:
     """scikit-learn's check_estimator, for each task."""
     gaps = {name: why for name, why in dict(subject.declares("known_gaps", {})).items() if is_foreign_check(name)}
     tasks = ("auto", "density", "classify") if "task" in subject.estimator.get_params(deep=False) else (None,)
-    failed, still = [], set()
+    failed: dict[str, dict[Any, None]] = {}  # what fails -> the tasks it fails for
+    still = set()
     for task in tasks:
         model = subject.new() if task is None else subject.new(task=task)
         for result in check_estimator(model, expected_failed_checks=gaps, on_fail=None, on_skip=None):
             if result["status"] == "xfail":
                 still.add(result["check_name"])
             elif result["status"] == "failed":
-                error = result["exception"]
-                failed.append(f"{result['check_name']} (task={task!r}): {type(error).__name__}: {brief(error)}")
+                failed.setdefault(f"{result['check_name']}: {_told(result['exception'])}", {})[task] = None
     if failed:
-        raise CheckFailed(f"{len(failed)} of scikit-learn's checks fail: " + "; ".join(failed), float(len(failed)))
+        said = [what if None in where else f"{what} (task = {', '.join(map(repr, where))})" for what, where in failed.items()]
+        raise CheckFailed(f"{len(failed)} of scikit-learn's checks fail: " + "; ".join(said), float(len(failed)))
     if mended := set(gaps) - still:
         raise CheckFailed(f"known_gaps lists {', '.join(sorted(mended))}, which pass now: take them out of known_gaps.")
 

@@ -157,7 +157,7 @@ def check_generative(
     Raises
     ------
     CheckFailed
-        With ``on_fail="raise"``, at the first check that fails.
+        With ``on_fail="raise"``, after the last check, with every check that failed; its cause is the first failure.
     ValueError
         For an unknown tier, check, or expected failure.
 
@@ -188,12 +188,14 @@ def check_generative(
         results.append(result)
         if callback is not None:
             callback(**result)
-        if result["status"] == "failed" and on_fail == "raise":
-            raise CheckFailed(describe(result)) from result["exception"]
         if result["status"] == "failed" and on_fail == "warn":
             warnings.warn(describe(result), ConformanceWarning, stacklevel=2)
         if result["status"] in ("skipped", "inconclusive") and on_skip == "warn":
             warnings.warn(describe(result), SkipTestWarning, stacklevel=2)
+    failed = [result for result in results if result["status"] == "failed"]
+    if failed and on_fail == "raise":
+        heading = f"{len(failed)} of {len(results)} checks fail:\n" if len(failed) > 1 else ""
+        raise CheckFailed(heading + "\n".join(map(describe, failed))) from failed[0]["exception"]
     return results
 
 
