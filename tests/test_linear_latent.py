@@ -6,6 +6,7 @@ from scipy.stats import multivariate_normal
 from sklearn.decomposition import PCA
 from sklearn.decomposition import FactorAnalysis as PeerFactorAnalysis
 
+from skgen import ColumnWarning
 from skgen.models.latent.factor_analysis import FactorAnalysis
 from skgen.models.latent.ppca import PPCA
 
@@ -166,7 +167,8 @@ def test_rows_and_columns_of_which_nothing_is_known(model):
     without = model(n_components=2).fit(M[~np.isnan(M).all(axis=1)])
     np.testing.assert_allclose(with_them.covariance_, without.covariance_, rtol=1e-9)
     X[:, 1] = np.nan
-    m = model(n_components=2).fit(X)
+    with pytest.warns(ColumnWarning, match="no observed cell"):
+        m = model(n_components=2).fit(X)
     kept = model(n_components=2).fit(np.delete(X, 1, axis=1))
     assert np.isfinite(m.score(X))
     if model is FactorAnalysis:  # the noise of PPCA is shared with the column nobody has seen

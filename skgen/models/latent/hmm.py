@@ -102,7 +102,7 @@ class HMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeModel):
     max_iter: Annotated[int, Interval(1)] = 200
     tol: Annotated[float, Interval(0)] = 1e-4
 
-    quick = MappingProxyType({"n_init": 1, "n_states": 4, "max_iter": 12})
+    quick = MappingProxyType({"n_init": 1, "n_states": 4, "max_iter": 5})
     known_gaps = MappingProxyType(
         {"unit_change": "steps are one variable in one unit: columns multiplied by numbers of their own are another table"}
     )
