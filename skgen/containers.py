@@ -134,7 +134,6 @@ def as_table(X: Any, name: str) -> tuple[np.ndarray | pd.DataFrame, Container]:
     elif not isinstance(X, np.ndarray) and hasattr(X, "columns"):
         import narwhals as nw
 
-
         table, container = _from_narwhals(nw.from_native(X, eager_only=True))
     else:
         if isinstance(X, np.ma.MaskedArray):

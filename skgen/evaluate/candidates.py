@@ -133,8 +133,10 @@ def _registered(settings: Settings) -> tuple[list[Candidate], list[str]]:
 
 
 def _alike(columns: Columns) -> bool:
-    """Whether all columns have the same kind and levels, as the steps of a sequence do."""
+    """Whether all columns may be one variable many times: the same levels, or numbers that were read as tied."""
     first = columns.levels[0]
+    if first is None:
+        return len(np.unique(columns.group)) == 1 and len(set(columns.kinds)) == 1
     same = [levels is first or (levels is not None and levels.equals(first)) for levels in columns.levels]
     return all(same) and len(set(columns.kinds)) == 1
 
