@@ -446,7 +446,10 @@ def test_a_csv_keeps_integers_with_missing_cells(table):
 
 
 def test_steps_of_one_variable_are_compared_by_sequence_models():
-    assert candidates._alike(skgen.columns(np.zeros((4, 3)) + np.arange(4.0)[:, None]))
+    numbers = np.zeros((4, 3)) + np.arange(4.0)[:, None]
+    assert not candidates._alike(skgen.columns(numbers))  # three measurements, each in its own unit
+    assert candidates._alike(skgen.columns(numbers, step_features=1))
+    assert candidates._alike(skgen.columns(numbers, image_shape=(1, 3)))
     levels = pd.DataFrame({"a": ["x", "y"] * 3, "b": ["y", "x"] * 3, "c": ["z", "x"] * 3})
     assert candidates._alike(skgen.columns(levels[["a", "b"]]))
     assert not candidates._alike(skgen.columns(levels))

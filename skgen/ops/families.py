@@ -159,6 +159,8 @@ class StudentT(Family):
                 best, score = candidate, found
                 continue
             better = found > score
+            if not better.any():  # heavier tails only lose from here
+                break
             for field in dataclasses.fields(cls):
                 getattr(best, field.name)[better] = getattr(candidate, field.name)[better]
             score = np.maximum(score, found)

@@ -19,6 +19,9 @@ _CHOICES = {"continuous": tuple(CONTINUOUS), "integer": tuple(INTEGER), "binary"
 _CHOICE_ROWS = 50_000  # rows that families are chosen on, or so; more change no choice
 
 
+_NONE: Mapping[int, Family] = MappingProxyType({})
+
+
 class NaiveBayes(GenerativeModel):
     r"""Independent columns, p(x) = prod_j p(x_j), each of the family that suits it.
 
@@ -83,8 +86,8 @@ class NaiveBayes(GenerativeModel):
 
     def _fit_classes(self, X: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> None:
         self._n_classes = weights.shape[1]
-        self._families = self._choose(X, weights)
-        self._fit_families(X, weights)
+        self._families, ready = self._choose(X, weights)
+        self._fit_families(X, weights, ready=ready)
 
     def _update_classes(self, X: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> None:
         self._fit_families(X, weights, self._single)  # the choice stands, so that EM never falls
@@ -92,14 +95,17 @@ class NaiveBayes(GenerativeModel):
     def _update(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
         self._fit_families(X, weight[:, None], self._single)
 
-    def _fit_families(self, X: np.ndarray, weights: np.ndarray, before: Mapping[int, Family] = MappingProxyType({})) -> None:
+    def _fit_families(
+        self, X: np.ndarray, weights: np.ndarray, before: Mapping[int, Family] = _NONE, ready: Mapping[int, Family] = _NONE
+    ) -> None:
+        """Fit the families chosen, from those ``before`` where that helps; some may be ``ready``."""
         kinds = np.array(self.columns_.kinds)
         plain = (kinds == "continuous") & (np.array(self._families) == "normal")
         self._normal = NormalBlock.fit(np.flatnonzero(plain), X, weights, self.shrinkage)
         tables = np.flatnonzero(np.isin(kinds, ("binary", "categorical")))
         self._tables = TableBlock.fit(tables, self.columns_.n_levels, X, weights, self.alpha)
         self._single: dict[int, Family] = {
-            int(j): self._fit_one(j, self._families[j], X[:, j], weights, before.get(int(j)))
+            int(j): ready.get(int(j)) or self._fit_one(j, self._families[j], X[:, j], weights, before.get(int(j)))
             for j in range(X.shape[1])
             if not plain[j] and kinds[j] in ("continuous", "integer")
         }
@@ -146,25 +152,28 @@ class NaiveBayes(GenerativeModel):
             return not CONTINUOUS[family].positive or low > 0
         return self.columns_.kinds[j] != "integer" or not INTEGER[family].positive or low >= 0
 
-    def _choose(self, X: np.ndarray, weights: np.ndarray) -> list[str]:
-        """Per column, the family under which the rows are likeliest when each is left out of the fit."""
+    def _choose(self, X: np.ndarray, weights: np.ndarray) -> tuple[list[str], dict[int, Family]]:
+        """Per column, the family under which the rows are likeliest when each is left out of the fit; and the fits made."""
         candidates = self._candidates()
         if all(len(names) == 1 for names in candidates):
-            return [names[0] for names in candidates]
-        if len(X) > _CHOICE_ROWS:
+            return [names[0] for names in candidates], {}
+        everything = len(X) <= _CHOICE_ROWS
+        if not everything:
             some = _scatter(X) < _CHOICE_ROWS / len(X)
             X, weights = X[some], weights[some]
-        chosen = []
+        chosen, ready = [], {}
         for j, names in enumerate(candidates):
-            scores = {}
+            scores, fits = {}, {}
             for name in names if len(names) > 1 else ():
                 seen = ~np.isnan(X[:, j])
                 if name == "student_t" and not has_heavy_tails(X[seen, j], weights[seen]):
                     continue  # its likelihood is greatest at infinite degrees of freedom, where it is the normal
-                family = self._fit_one(j, name, X[:, j], weights)
+                fits[name] = family = self._fit_one(j, name, X[:, j], weights)
                 scores[name] = family.held_out(X[seen, j] + self._origin(j, name), weights[seen])
             chosen.append(max(scores, key=scores.__getitem__) if scores else names[0])
-        return chosen
+            if everything and chosen[-1] in fits:
+                ready[j] = fits[chosen[-1]]
+        return chosen, ready
 
     # ---- log p and draws
 

@@ -80,7 +80,7 @@ class Mixture(ComponentModel):
     max_iter: Annotated[int, Interval(1)] = 200
     tol: Annotated[float, Interval(0)] = 1e-4
 
-    quick = MappingProxyType({"n_components": 2, "n_init": 1, "tol": 0.03, "max_iter": 5})
+    quick = MappingProxyType({"n_components": 2, "n_init": 1, "tol": 0.03, "max_iter": 3})
 
     # ---- what the components say
 
