@@ -15,18 +15,19 @@ from sklearn import get_config
 from sklearn.base import clone
 from sklearn.utils import ClassifierTags, check_array, check_consistent_length
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skgen import bayes, registry
 from skgen.containers import as_table
 from skgen.conversions import Coding
+from skgen.labels import is_missing, read_labels, warn_of_lonely, weights_by_class
 from skgen.learn.em import fit_partly_labelled
 from skgen.ops.logs import log_sum_exp
 from skgen.parameters import Parameters
 from skgen.questions import Questions
 from skgen.reading import read, ties
 from skgen.seeds import generator
+from skgen.streams import Streams, may_stream
 from skgen.tables import Columns
 
 __all__ = ["GenerativeModel"]
@@ -35,26 +36,9 @@ __all__ = ["GenerativeModel"]
 ROWS = 2048
 _WEAKEST_FIRST = ("estimate", "bound", "exact")
 _FLOATING = ("floating", "mixed-integer-float", "decimal")
+#: Fitted state whose name does not end in "_".
+_STATE = ("_fitted", "_coding", "_class_share", "_class_mass", "_learnt", "_batches")
 _PART_ONLY = ("task", "priors", "unlabeled", "column_kinds")
-
-
-def _is_missing(values: np.ndarray, marker: Any = np.nan) -> np.ndarray:
-    """Where a label is ``marker``; NaN matches NaN, None and pd.NA."""
-    if pd.api.types.is_scalar(marker) and pd.isna(marker):
-        return np.asarray(pd.isna(values))
-    equal = np.asarray(values, dtype=object) == marker
-    return np.asarray(equal, dtype=bool) & np.ones(len(values), dtype=bool)
-
-
-def _classes_and_codes(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sorted classes and the code of each label."""
-    if y.dtype.kind in "iu" and len(y) and int(y.max()) - int(y.min()) < 4 * len(y) + 1000:  # counting beats sorting
-        shifted = (y - y.min()).astype(np.int64)
-        present = np.flatnonzero(np.bincount(shifted))
-        lookup = np.zeros(present[-1] + 1, dtype=np.intp)
-        lookup[present] = np.arange(len(present))
-        return present.astype(y.dtype) + y.min(), lookup[shifted]
-    return np.unique(y, return_inverse=True)
 
 
 def _may_predict(model: GenerativeModel) -> bool:
@@ -67,7 +51,7 @@ def _may_predict(model: GenerativeModel) -> bool:
     return True
 
 
-class GenerativeModel(Questions, Parameters):
+class GenerativeModel(Questions, Streams, Parameters):
     r"""Base of all models: ``fit(X)`` learns p(x), ``fit(X, y)`` learns p(x|y) p(y).
 
     A subclass declares its parameters as annotated fields, its traits as plain class attributes, and writes ``_fit``,
@@ -164,6 +148,14 @@ class GenerativeModel(Questions, Parameters):
         """n exchangeable coded rows of class k."""
         return self.densities_[k]._sample(n, rng)
 
+    def _log_smoothing(self) -> float:
+        """What smoothing adds to the log-likelihood that a fit makes greatest: the log prior of the parameters."""
+        return 0.0
+
+    def _log_smoothing_classes(self) -> float:
+        """The same for all classes: an outer EM climbs the sum, and may lose log-likelihood alone."""
+        return sum(density._log_smoothing() for density in self.densities_)
+
     def part(self, columns: Columns) -> GenerativeModel:
         """A copy with the same parameters and ``columns_`` set: what ``_fit`` and the other hooks are called on.
 
@@ -213,7 +205,7 @@ class GenerativeModel(Questions, Parameters):
             self._validate_parameters()
             parameters = set(self.get_params(deep=False))
             for name in before:  # scikit-learn's own private state is not ours to drop
-                if name not in parameters and (name.endswith("_") or name in ("_fitted", "_coding", "_class_share")):
+                if name not in parameters and (name.endswith("_") or name in _STATE):
                     delattr(self, name)
             self._fit_table(X, y, sample_weight)
         except BaseException:
@@ -223,38 +215,19 @@ class GenerativeModel(Questions, Parameters):
         return self
 
     def _fit_table(self, X: Any, y: Any, sample_weight: Any) -> None:
-        if self.n_jobs == 0:
-            raise ValueError("n_jobs=0 has no meaning: use None or 1 for one at a time, -1 for all cores.")
-        if y is None and self.task == "classify":
-            raise ValueError("task='classify' requires y to be passed, but the target y is None.")
-        y = None if self.task == "density" else y
-        table, container = self._table(X, reset=True, may_miss=self.missing_in_fit)
-        weight = self._weight(sample_weight, len(table))
-        codes = None
-        if y is not None:
-            check_consistent_length(table, y)
-            self.classes_, codes = self._labels(y, weight > 0)
-        if not (weight > 0).all():  # weight 0 is the row left out, before kinds, scales, levels and classes are read
-            keep = weight > 0
-            table = table[keep] if isinstance(table, np.ndarray) else table[keep].reset_index(drop=True)
-            weight, codes = weight[keep], None if codes is None else codes[keep]
-        d = table.shape[1]
-        group = ties(d, getattr(self, "image_shape", None), getattr(self, "step_features", None))
-        columns = read(table, container, weight, self.column_kinds, group, self.units)
-        coded, _ = columns.encode(table, measured=True)
+        table, container, weight, (classes, codes) = self._rows(X, y, sample_weight, reset=True)
+        if classes is not None:
+            self.classes_ = classes
+            warn_of_lonely(classes, codes)
+        Z, weight, codes = self._first_rows(table, container, weight, codes)
         rng = generator(self.random_state)
-        Z, copies = self._prepare(columns, coded, weight)
-        if copies > 1:
-            weight, codes = np.tile(weight / copies, copies), None if codes is None else np.tile(codes, copies)
         part = self._fitted
+        self._class_mass = np.array([weight.sum()])
         if codes is None:
             part._fit_classes(Z, weight[:, None], rng)
         else:
             known = codes >= 0
-            by_class = np.zeros((len(self.classes_), len(Z)))  # class first: a class's weights lie together
-            rows = np.arange(len(Z)) if known.all() else np.flatnonzero(known)
-            by_class.ravel()[codes[rows] * len(Z) + rows] = weight[rows]
-            weights = by_class.T
+            weights = weights_by_class(codes, weight, len(self.classes_))
             if known.all():
                 part._fit_classes(Z, weights, rng)
                 self._class_share = weights.sum(axis=0) / weight.sum()
@@ -266,9 +239,41 @@ class GenerativeModel(Questions, Parameters):
             else:
                 self._class_share = fit_partly_labelled(part, Z, weights, weight, known, rng, getattr(self, "max_iter", 100))
         if codes is not None:
+            self._class_mass = self._class_mass * self._class_share
             _ = self.class_log_prior_  # bad priors are told here, not at the first question
         if hasattr(self, "max_iter"):
             self.n_iter_ = max([getattr(density, "n_iter_", 1) for density in getattr(part, "densities_", [])] + [1])
+
+    def _rows(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, Any, np.ndarray, tuple]:
+        """The rows that count, checked: table, container, weights, and classes and codes (None without y)."""
+        if self.n_jobs == 0:
+            raise ValueError("n_jobs=0 has no meaning: use None or 1 for one at a time, -1 for all cores.")
+        if y is None and self.task == "classify":
+            raise ValueError("task='classify' requires y to be passed, but the target y is None.")
+        y = None if self.task == "density" else y
+        table, container = self._table(X, reset=reset, may_miss=self.missing_in_fit)
+        weight = self._weight(sample_weight, len(table))
+        classes, codes = None, None
+        if y is not None:
+            check_consistent_length(table, y)
+            classes, codes = read_labels(y, weight > 0, self.unlabeled)
+        if not (weight > 0).all():  # weight 0 is the row left out, before kinds, scales, levels and classes are read
+            keep = weight > 0
+            table = table[keep] if isinstance(table, np.ndarray) else table[keep].reset_index(drop=True)
+            weight, codes = weight[keep], None if codes is None else codes[keep]
+        return table, container, weight, (classes, codes)
+
+    def _first_rows(
+        self, table: Any, container: Any, weight: np.ndarray, codes: Any, units_given: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, Any]:
+        """Read the columns and make an unfitted part; the rows as it learns from them, with their weights and codes."""
+        group = ties(table.shape[1], getattr(self, "image_shape", None), getattr(self, "step_features", None))
+        columns = read(table, container, weight, self.column_kinds, group, self.units)
+        if units_given and isinstance(self.column_kinds, Columns):
+            columns.loc, columns.scale = self.column_kinds.loc.copy(), self.column_kinds.scale.copy()
+        coded, _ = columns.encode(table, measured=not units_given)
+        Z, copies = self._prepare(columns, coded, weight)
+        return _copied(Z, copies, weight, codes)
 
     @property
     def _shown_as(self) -> str:
@@ -291,44 +296,6 @@ class GenerativeModel(Questions, Parameters):
         if (weight < 0).any() or not (weight > 0).any():
             raise ValueError("sample_weight must be non-negative and not zero for every row.")
         return weight
-
-    def _labels(self, y: Any, counted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Classes among the counted rows, and a code for each row, -1 where the label is unknown."""
-        y = column_or_1d(y.to_numpy() if isinstance(y, pd.Series) else y, warn=True)
-        if y.dtype.kind == "f" and np.isinf(y).any():
-            raise ValueError("Input y contains infinity or a value too large for a label.")
-        missing = _is_missing(y) if y.dtype.kind in "fOM" else np.zeros(len(y), dtype=bool)
-        unknown = _is_missing(y, self.unlabeled) if self.unlabeled is not None else np.zeros(len(y), dtype=bool)
-        if (missing & ~unknown).any():
-            raise ValueError(
-                f"Input y contains NaN (first at row {int(np.argmax(missing & ~unknown))}): drop those rows, "
-                "or pass unlabeled=np.nan to learn from them without a label."
-            )
-        known = ~unknown & counted
-        if not known.any():
-            raise ValueError(f"y has no labelled row that counts (unlabeled={self.unlabeled!r}): label some, or call fit(X).")
-        labels = y[known].astype(np.float32) if y.dtype == np.float16 else y[known]
-        if unknown.any() and labels.dtype.kind == "f" and np.all(labels == np.floor(labels)):
-            labels = labels.astype(int)  # a NaN made them float
-        elif labels.dtype == object:
-            found = pd.api.types.infer_dtype(labels)
-            if found in ("mixed", "mixed-integer"):
-                types = sorted({type(v).__name__ for v in labels})
-                raise ValueError(f"y mixes labels of types {', '.join(types)}, which have no order: convert them to one.")
-            labels = np.array(labels.tolist()) if found in ("boolean", "integer", "floating") else labels
-        if labels.dtype.kind not in "iubSU":  # those are labels whatever their values
-            try:
-                check_classification_targets(labels)
-            except ValueError as error:
-                raise ValueError(f"{error} For a density that ignores y, use task='density'.") from None
-        classes, known_codes = _classes_and_codes(labels)
-        codes = np.full(len(y), -1)
-        codes[known] = known_codes
-        counts = np.bincount(known_codes)
-        if (counts == 1).any() and len(counts) > 1:
-            lonely = ", ".join(repr(c) for c in classes[counts == 1][:5].tolist())
-            warnings.warn(f"Classes of one row: {lonely}. Their density is a guess around that row.", UserWarning, stacklevel=4)
-        return classes, codes
 
     def _table(self, X: Any, *, reset: bool, may_miss: bool) -> tuple[Any, Any]:
         """``X`` checked: its shape, its column names, and that what must be finite is."""
@@ -412,21 +379,21 @@ class GenerativeModel(Questions, Parameters):
 
     def _log_prob_coded(self, coded: np.ndarray) -> np.ndarray:
         """(n, K) log p(x|y) of coded rows, in coded units."""
-        coding, part = self._coding, self._fitted
+        coding = self._coding
         if coding.n_offsets == 1:
             Z, gain = coding.encode(coded)
-            log_p = part._log_prob_classes(Z)
+            log_p = self._log_prob_each(Z)
             log_p += gain if np.ndim(gain) == 0 else gain[:, None]
             return log_p
         at = []
         for m in range(coding.n_offsets):  # p(x) = int p(x + u) du, the mean over the offsets
             Z, gain = coding.encode(coded, m)
-            at.append(part._log_prob_classes(Z).T + gain)
+            at.append(self._log_prob_each(Z).T + gain)
         return (log_sum_exp(np.stack(at)) - np.log(len(at))).T
 
     def _sample_coded(self, k: int, n: int, rng: np.random.Generator) -> np.ndarray:
         """n exchangeable coded rows of class k, before the conversions."""
-        return self._coding.decode(self._fitted._sample_class(k, n, rng), rng)
+        return self._coding.decode(self._fitted._sample_class(self._place(k), n, rng), rng)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """log p(x) of each row.
@@ -499,7 +466,7 @@ class GenerativeModel(Questions, Parameters):
         right = self.predict(X) == y
         weight = self._weight(sample_weight, len(y))
         if self.unlabeled is not None:
-            weight = weight * ~_is_missing(y, self.unlabeled)
+            weight = weight * ~is_missing(y, self.unlabeled)
         return float(np.average(right, weights=weight))
 
     def bic(self, X: Any) -> float:
@@ -522,6 +489,8 @@ class GenerativeModel(Questions, Parameters):
         """Fitted attributes of the inner model: of the one density, else the user is told where they are."""
         if name.startswith(("predict", "estimate_priors")) and hasattr(type(self), name):
             _may_predict(self)  # available_if has hidden the method; this raises, and says what to call
+        if name == "partial_fit":
+            may_stream(self)
         if name.endswith("_") and not name.startswith("_"):
             if name in vars(GenerativeModel):  # a property of the base, which says itself why there is no answer
                 return object.__getattribute__(self, name)
@@ -546,6 +515,13 @@ class GenerativeModel(Questions, Parameters):
         tags.input_tags.allow_nan = self.missing != "none"
         tags.input_tags.categorical = tags.input_tags.string = "categorical" in self.kinds
         return tags
+
+
+def _copied(Z: np.ndarray, copies: int, weight: np.ndarray, codes: Any) -> tuple[np.ndarray, np.ndarray, Any]:
+    """Weights and codes of rows that come ``copies`` times."""
+    if copies == 1:
+        return Z, weight, codes
+    return Z, np.tile(weight / copies, copies), None if codes is None else np.tile(codes, copies)
 
 
 def _fit_density(density: GenerativeModel, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> GenerativeModel:

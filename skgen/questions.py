@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from skgen import bayes
-from skgen.ops.logs import softmax
+from skgen.ops.logs import mix_moments, softmax
 from skgen.seeds import check_n_samples, generator
 
 if TYPE_CHECKING:
@@ -36,6 +36,14 @@ class Questions:
     def _sample_missing_class(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The same from the density of class k."""
         return self.densities_[k]._sample_missing(X, rng)
+
+    def _missing_moments(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Mean and variance of each NaN cell of coded rows given the observed ones, where they have a closed form."""
+        return None
+
+    def _missing_moments_class(self, k: int, X: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """The same for the density of class k."""
+        return self.densities_[k]._missing_moments(X)
 
     # ---- draws
 
@@ -173,7 +181,7 @@ class Questions:
     def _sample_missing_coded(self, k: int, coded: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The same for rows of class k, through the conversions."""
         Z, _ = self._coding.encode(coded)
-        return self._coding.decode(self._fitted._sample_missing_class(k, Z, rng), rng)
+        return self._coding.decode(self._fitted._sample_missing_class(self._place(k), Z, rng), rng)
 
     def _rows_given(self, given: Any) -> np.ndarray:
         """One coded row from {column: value} or a one-row table, NaN where nothing is given."""
@@ -205,7 +213,8 @@ class Questions:
         -------
         array of shape (n, K) or (n, 2)
             Probabilities of the levels of a binary or categorical column, in the order of ``columns_.levels``; mean and
-            standard deviation, in data units, of an integer or continuous one (by quadrature).
+            standard deviation, in data units, of an integer or continuous one (in closed form for normals and their
+            mixtures, else by quadrature).
         """
         check_is_fitted(self, "columns_")
         positions = {name: j for j, name in enumerate(self.columns_.names)}
@@ -213,14 +222,31 @@ class Questions:
             raise ValueError(f"{column!r} is not a column: choose from {self.columns_.names[:20]}.")
         j = positions[column]
         coded, _ = self._coded_question(X)
-        values, p = self._cell(coded, j)
-        if self.columns_.levels[j] is not None:
-            return p.T
-        mean = (values * p).sum(axis=0)
-        sd = np.sqrt(np.maximum(((values - mean) ** 2 * p).sum(axis=0), 0))
+        asked = coded.copy()
+        asked[:, j] = np.nan
+        if (found := self._closed_moments(asked)) is not None:
+            mean, sd = found[0][:, j], np.sqrt(found[1][:, j])
+        else:
+            values, p = self._cell(coded, j)
+            if self.columns_.levels[j] is not None:
+                return p.T
+            mean = (values * p).sum(axis=0)
+            sd = np.sqrt(np.maximum(((values - mean) ** 2 * p).sum(axis=0), 0))
         if self.columns_.kinds[j] == "continuous":
             mean, sd = mean * self.columns_.scale[j] + self.columns_.loc[j], sd * self.columns_.scale[j]
         return np.column_stack([mean, sd])
+
+    def _closed_moments(self, coded: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Mean and variance of each NaN cell of coded rows of the data, classes summed out, where they have a closed form."""
+        if not self._coding.identity:
+            return None
+        if "classes_" not in vars(self):
+            return self._fitted._missing_moments_class(0, coded)
+        prior = self.class_log_prior_
+        share = np.exp(bayes.log_posterior(self._log_prob_coded(coded) + prior, prior)).T
+        possible = np.flatnonzero(share.any(axis=1))
+        each = [self._fitted._missing_moments_class(self._place(int(k)), coded) for k in possible]
+        return mix_moments(share[possible], each)
 
     def _cell(self, coded: np.ndarray, j: int) -> tuple[np.ndarray, np.ndarray]:
         """Candidate coded values (V, n) of cell j and their probabilities given the rest of each row."""
@@ -291,8 +317,9 @@ class Questions:
             raise ValueError(f"y= is taken with how='draw'; how={how!r} averages over the classes.")
         check_is_fitted(self, "columns_")
         coded, table = self._coded_question(X)
-        full = coded.copy()
-        for j in np.flatnonzero(np.isnan(coded).any(axis=0)):
+        found = self._closed_moments(coded) if how == "mean" and np.isnan(coded).any() else None
+        full = coded.copy() if found is None else found[0]
+        for j in np.flatnonzero(np.isnan(full).any(axis=0)):
             rows = np.flatnonzero(np.isnan(coded[:, j]))
             values, p = self._cell(coded[rows], int(j))
             if how == "mode" or self.columns_.levels[j] is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 from scipy.special import xlogy
 
@@ -59,6 +61,24 @@ class PairCounts:
             self.complete = not np.isnan(X).any()
         if self._held is None and self.start[-1] ** 2 <= _HELD:
             self._held = self._rows_of_tables(0, len(self.levels))
+        self._total: np.ndarray | float | None = None
+
+    def __add__(self, other: PairCounts) -> PairCounts:
+        """The tables of both sets of rows, without the rows.
+
+        Raises
+        ------
+        ValueError
+            If there are too many levels to hold all tables at once.
+        """
+        if self._held is None or other._held is None:
+            F = int(self.start[-1])
+            raise ValueError(f"The columns have {F} levels together, and all {F * F:,} cells of their tables are too many to keep.")
+        out = copy.copy(self)
+        out.X = out.weight = None
+        out._held, out.complete = self._held + other._held, self.complete and other.complete
+        out._total = self._totals() + other._totals()
+        return out
 
     def _products_of_ones(self) -> np.ndarray:
         """X' diag(w) X: for 0/1 columns the weight of the rows where both are 1."""
@@ -162,6 +182,8 @@ class PairCounts:
 
     def _totals(self) -> np.ndarray | float:
         """The weight of the rows where both columns are observed, (d, d) or one number."""
+        if self._total is not None:
+            return self._total
         if self.complete:
             return float(self.weight.sum())
         seen = ~np.isnan(self.X)

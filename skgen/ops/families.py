@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import betaln, digamma, expit, gammaln, log_ndtr, polygamma
 
-__all__ = ["CONTINUOUS", "INTEGER", "Family", "fit_family", "has_heavy_tails"]
+__all__ = ["CONTINUOUS", "INTEGER", "Family", "Separate", "fit_family", "has_heavy_tails"]
 
 _LOG_2PI = np.log(2 * np.pi)
 _DEGREES = (2.0, 4.0, 8.0, 16.0, 64.0)  # of freedom, of Student's t
@@ -295,6 +295,25 @@ class DiscretisedNormal(Family):
 
     def sample(self, k, n, rng):
         return np.round(self.mean[k] + np.sqrt(self.variance[k]) * rng.standard_normal(n))
+
+
+@dataclass
+class Separate(Family):
+    """One family of one class each, which need not agree in anything but the name."""
+
+    each: list[Family]
+
+    def log_prob(self, x: np.ndarray) -> np.ndarray:
+        return np.concatenate([family.log_prob(x) for family in self.each])
+
+    def sample(self, k: int, n: int, rng: np.random.Generator) -> np.ndarray:
+        return self.each[k].sample(0, n, rng)
+
+    def take(self, k: int) -> Family:
+        return self.each[k]
+
+    def count(self, k: int) -> int:
+        return self.each[k].count(0)
 
 
 def _pseudo_rows(counts: np.ndarray, back: np.ndarray) -> float:

@@ -50,6 +50,20 @@ class Moments:
     seen: np.ndarray
     log_likelihood: float
 
+    def __add__(self, other: Moments) -> Moments:
+        """The moments of both sets of rows (Chan, Golub & LeVeque 1979)."""
+        seen = self.seen + other.seen
+        share = other.seen / np.maximum(seen, np.finfo(float).tiny)
+        gap = other.mean - self.mean
+        square = gap[:, :, None] * gap[:, None, :] if self.scatter.ndim == 3 else np.square(gap)
+        between = (self.seen * share)[..., None] * square if self.scatter.ndim == 3 else self.seen * share * square
+        mean, scatter = self.mean + share * gap, self.scatter + other.scatter + between
+        return Moments(self.mass + other.mass, mean, scatter, seen, np.nan)
+
+    def __mul__(self, c: float) -> Moments:
+        """The moments of rows of ``c`` times the weight."""
+        return Moments(c * self.mass, self.mean, c * self.scatter, c * self.seen, np.nan)
+
 
 def weighted_moments(X: np.ndarray, weight: np.ndarray, diagonal: bool) -> Moments:
     """The moments of complete rows for one component: what a closed-form fit needs. Rows of weight 0 are left out."""
@@ -361,6 +375,21 @@ class FullGaussians(_Stacked):
             full[rows] = np.where(patterns[which], X[rows], drawn)
         return full
 
+    def missing_moments(self, k: int, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance of each NaN cell given the others in component k, (n, d); observed cells, and variance 0."""
+        one = self.take(slice(k, k + 1))
+        mean, variance = X.copy(), np.zeros(X.shape)
+        for patterns, rows, which in _pattern_blocks(~np.isnan(X), one.covariance.size):
+            if patterns.all():
+                continue
+            root, log_det = one._marginal(patterns)
+            B, left = one._conditional(patterns, root)
+            centred, _ = one._log_prob_observed(X[rows], patterns, which, root, log_det, 0.0)
+            mean[rows] = np.where(patterns[which], X[rows], self.mean[k] + _apply(B, which, centred)[:, 0])
+            diagonal = np.diagonal(left, axis1=-2, axis2=-1).reshape(len(patterns), -1)
+            variance[rows] = np.where(patterns, 0.0, np.maximum(diagonal, 0.0))[which]
+        return mean, variance
+
 
 @dataclass
 class _Sums:
@@ -467,6 +496,11 @@ class DiagonalGaussians(_Stacked):
     def sample_missing(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A copy of rows whose NaN cells are drawn from component k; its columns are independent."""
         return np.where(np.isnan(X), self.sample(np.full(len(X), k), rng), X)
+
+    def missing_moments(self, k: int, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance of each NaN cell in component k, (n, d); observed cells, and variance 0."""
+        unseen = np.isnan(X)
+        return np.where(unseen, self.mean[k], X), np.where(unseen, self.covariance[k], 0.0)
 
 
 def _draw(component: np.ndarray, mean: np.ndarray, colour: Callable, rng: np.random.Generator) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["NormalBlock", "TableBlock"]
+__all__ = ["NormalBlock", "NormalSums", "TableBlock"]
 
 _CHUNK = 2048  # rows: features of a chunk stay in cache
 _LOG_2PI = np.log(2 * np.pi)
@@ -14,18 +14,15 @@ _TINY = 1e-9
 
 
 @dataclass
-class NormalBlock:
-    """Independent normal columns: log p = sum_j -(x_j - m_j)^2 / 2 v_j - log(2 pi v_j) / 2, as linear in (x, x^2).
+class NormalSums:
+    """Sums of w, w x and w x^2 of the observed cells, each (K, columns)."""
 
-    ``mean`` and ``variance`` are (K, columns).
-    """
-
-    columns: np.ndarray
-    mean: np.ndarray
-    variance: np.ndarray
+    mass: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
 
     @classmethod
-    def fit(cls, columns: np.ndarray, X: np.ndarray, weights: np.ndarray, shrinkage: float) -> NormalBlock:
+    def of(cls, columns: np.ndarray, X: np.ndarray, weights: np.ndarray) -> NormalSums:
         K, d = weights.shape[1], len(columns)
         first, second, mass = np.zeros((K, d)), np.zeros((K, d)), np.zeros((K, d))
         everything = d == X.shape[1]
@@ -41,15 +38,55 @@ class NormalBlock:
                 z = np.where(seen, z, 0.0)
             first += w @ z
             second += w @ (z * z)
-        total = np.maximum(mass.sum(axis=0), np.finfo(float).tiny)
-        pooled = first.sum(axis=0) / total
-        spread = np.maximum(second.sum(axis=0) / total - pooled**2, 0.0)
-        safe = np.maximum(mass, np.finfo(float).tiny)
-        mean = np.where(mass > 0, first / safe, pooled)
-        scatter = np.maximum(second - mass * mean**2, 0.0)
+        return cls(mass, first, second)
+
+    def __add__(self, other: NormalSums) -> NormalSums:
+        return NormalSums(self.mass + other.mass, self.first + other.first, self.second + other.second)
+
+    def insert(self, k: int) -> NormalSums:
+        """With a class without rows at position k."""
+        return NormalSums(*(np.insert(a, k, 0.0, axis=0) for a in (self.mass, self.first, self.second)))
+
+    def pooled(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance of the rows of all classes, (columns,); unit variance where nothing was observed."""
+        mass = self.mass.sum(axis=0)
+        total = np.maximum(mass, np.finfo(float).tiny)
+        mean = self.first.sum(axis=0) / total
+        return mean, np.where(mass > 0, np.maximum(self.second.sum(axis=0) / total - mean**2, 0.0), 1.0)
+
+
+@dataclass
+class NormalBlock:
+    """Independent normal columns: log p = sum_j -(x_j - m_j)^2 / 2 v_j - log(2 pi v_j) / 2, as linear in (x, x^2).
+
+    ``mean`` and ``variance`` are (K, columns). Each variance has ``shrinkage`` pseudo-rows of variance ``spread``.
+    """
+
+    columns: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
+    shrinkage: float
+    spread: np.ndarray
+
+    @classmethod
+    def fit(cls, columns: np.ndarray, X: np.ndarray, weights: np.ndarray, shrinkage: float) -> NormalBlock:
+        sums = NormalSums.of(columns, X, weights)
+        return cls.from_sums(columns, sums, shrinkage, sums.pooled())
+
+    @classmethod
+    def from_sums(
+        cls, columns: np.ndarray, sums: NormalSums, shrinkage: float, pooled: tuple[np.ndarray, np.ndarray]
+    ) -> NormalBlock:
+        """``shrinkage`` pseudo-rows of the pooled variance; a class without rows has the pooled mean and variance."""
+        mass, (centre, spread) = sums.mass, pooled
+        mean = np.where(mass > 0, sums.first / np.maximum(mass, np.finfo(float).tiny), centre)
+        scatter = np.maximum(sums.second - mass * mean**2, 0.0)
         variance = (scatter + shrinkage * spread) / np.maximum(mass + shrinkage, np.finfo(float).tiny)
-        variance = np.where(mass > 0, variance, np.where(mass.sum(axis=0) > 0, spread, 1.0))  # nothing observed: as all rows
-        return cls(columns, mean, np.maximum(variance, _TINY))
+        return cls(columns, mean, np.maximum(np.where(mass > 0, variance, spread), _TINY), shrinkage, spread)
+
+    def log_smoothing(self) -> float:
+        """What the pseudo-rows add to the log-likelihood, -s/2 sum (log v + spread / v)."""
+        return -0.5 * self.shrinkage * float((np.log(self.variance) + self.spread / self.variance).sum())
 
     def add_log_prob(self, X: np.ndarray, out: np.ndarray) -> None:
         """Add log p(x) to ``out`` (K, n); a NaN cell adds nothing."""
@@ -76,7 +113,7 @@ class NormalBlock:
         X[:, self.columns] = self.mean[k] + np.sqrt(self.variance[k]) * noise
 
     def take(self, k: int) -> NormalBlock:
-        return NormalBlock(self.columns, self.mean[k : k + 1], self.variance[k : k + 1])
+        return NormalBlock(self.columns, self.mean[k : k + 1], self.variance[k : k + 1], self.shrinkage, self.spread)
 
 
 @dataclass
@@ -92,6 +129,11 @@ class TableBlock:
 
     @classmethod
     def fit(cls, columns: np.ndarray, n_levels: np.ndarray, X: np.ndarray, weights: np.ndarray, alpha: float) -> TableBlock:
+        return cls.from_counts(columns, n_levels, cls.count(columns, n_levels, X, weights), alpha)
+
+    @staticmethod
+    def count(columns: np.ndarray, n_levels: np.ndarray, X: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Weight of each level of each column, (K, sum of levels)."""
         levels = n_levels[columns]
         K = weights.shape[1]
         counts = np.zeros((K, int(levels.sum())))
@@ -110,6 +152,12 @@ class TableBlock:
                 code = X[seen, j].astype(np.intp)
                 for k in range(K):
                     counts[k, begin : begin + n] = np.bincount(code, weights[seen, k], n)
+        return counts
+
+    @classmethod
+    def from_counts(cls, columns: np.ndarray, n_levels: np.ndarray, counts: np.ndarray, alpha: float) -> TableBlock:
+        """theta = (c + alpha) / (sum c + alpha levels), equal shares where nothing is known."""
+        levels, K = n_levels[columns], len(counts)
         owner = np.repeat(np.arange(len(columns)), levels)
         totals = np.stack([np.bincount(owner, row, len(columns)) for row in counts]) if len(columns) else np.zeros((K, 0))
         with np.errstate(divide="ignore", invalid="ignore"):

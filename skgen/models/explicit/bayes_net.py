@@ -253,6 +253,9 @@ class BayesianNetwork(GenerativeModel):
         else:
             self._net = self._refit(self._net, self._net.observed_counts(X, weight))
 
+    def _log_smoothing(self) -> float:
+        return self._net.log_prior(self.alpha)
+
     def _check_sizes(self, parents: list[list[int]]) -> None:
         names, levels = self.columns_.names, self.columns_.n_levels
         for i, above in enumerate(parents):

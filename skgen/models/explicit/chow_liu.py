@@ -86,11 +86,27 @@ class ChowLiuTree(GenerativeModel):
     kinds = frozenset({"binary", "categorical"})
     missing = "exact"
     missing_in_fit = True
+    streams = True
 
     def _fit(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
         levels = self.columns_.n_levels
         self._check_size(levels)
         counts = PairCounts(X, weight, levels)
+        self._read(counts)
+        if not counts.complete:
+            self._expectation_maximisation(X, weight, self.max_iter)
+
+    def _partial_fit(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
+        # a cell that is missing is left out of the tables of its column; those of other pairs have the row
+        levels = self.columns_.n_levels
+        self._check_size(levels)
+        counts = vars(self).get("_counts", PairCounts(X[:0], weight[:0], levels)) + PairCounts(X, weight, levels)
+        self._read(counts)
+        self._counts = counts
+
+    def _read(self, counts: PairCounts) -> None:
+        """The likeliest tree for these tables."""
+        levels = counts.levels
         # the spanning tree of the mutual informations is the likeliest tree (Chow & Liu 1968, section III)
         # equal edges (a column and its copy) must be seen as equal in spite of rounding: which one is taken is a rule then
         information = counts.mutual_information(self.alpha).round(10)
@@ -102,8 +118,6 @@ class ChowLiuTree(GenerativeModel):
         neighbour = int(levels[order[1]]) if len(order) > 1 else 1
         self._tree = Tree(parents, order, self._smooth(own, root, neighbour))
         self.n_iter_ = 1
-        if not counts.complete:
-            self._expectation_maximisation(X, weight, self.max_iter)
 
     def _check_size(self, levels: np.ndarray) -> None:
         if len(levels) < 2:
@@ -155,6 +169,14 @@ class ChowLiuTree(GenerativeModel):
 
     def _log_prob(self, X: np.ndarray) -> np.ndarray:
         return self._tree.log_prob(X)
+
+    def _log_smoothing(self) -> float:
+        if not self.alpha:
+            return 0.0
+        tree = self._tree
+        neighbour = tree.tables[tree.order[1]].shape[1] if len(tree.order) > 1 else 1
+        each = [float(table.sum()) for table in tree.log_tables]
+        return self.alpha * (sum(each) + (neighbour - 1) * each[int(tree.order[0])])
 
     def _sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         return self._tree.sample(n, rng)

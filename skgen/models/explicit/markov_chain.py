@@ -88,6 +88,7 @@ class MarkovChain(GenerativeModel):
     kinds = frozenset({"binary", "categorical"})
     missing = "exact"
     missing_in_fit = True
+    streams = True
     known_gaps = MappingProxyType(
         {
             "unit_change": "steps are one variable in one unit: columns multiplied by numbers of their own are another table",
@@ -187,6 +188,15 @@ class MarkovChain(GenerativeModel):
         else:
             self._set(complete)
 
+    def _partial_fit(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
+        self._read_steps()
+        counts = self._count(*self._split(X)[:2], weight)  # steps that miss a cell of their context are left out
+        before = vars(self).get("_counts")
+        if before is not None:
+            counts = [a + b if self._small else _merged(a, b) for a, b in zip(before, counts, strict=True)]
+        self._counts, self.n_iter_ = counts, 1
+        self._set(counts)
+
     def _count(self, symbols: np.ndarray, length: np.ndarray, weight: np.ndarray) -> list:
         """Weights of the cells of each table, over those (context, symbol) that are wholly observed."""
         out, missing = [], symbols < 0
@@ -263,6 +273,11 @@ class MarkovChain(GenerativeModel):
                     out[rows[chunk]] = np.log(scale).sum(axis=0)
         return out
 
+    def _log_smoothing(self) -> float:
+        if not self.alpha or not self._small:
+            return 0.0
+        return self.alpha * sum(float(np.log(p).sum()) for p in self._tables)
+
     def _sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         return self._continue(np.full((n, self._n_steps), -1), np.zeros(n, dtype=int), rng)
 
@@ -336,6 +351,12 @@ class _Sparse:
     def rows(self, context: np.ndarray) -> np.ndarray:
         """p(. | context), (n, K)."""
         return self.at((context[:, None] * self.K + np.arange(self.K)).ravel()).reshape(-1, self.K)
+
+
+def _merged(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Keys and counts of both."""
+    keys, where = np.unique(np.concatenate([a[0], b[0]]), return_inverse=True)
+    return keys, np.bincount(where, np.concatenate([a[1], b[1]]), len(keys))
 
 
 def _look_up(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import numpy as np
 
 from skgen.base import GenerativeModel
-from skgen.ops.families import CONTINUOUS, INTEGER, Family, fit_family, has_heavy_tails
-from skgen.ops.products import NormalBlock, TableBlock
+from skgen.ops.digest import Digest
+from skgen.ops.families import CONTINUOUS, INTEGER, Family, Separate, fit_family, has_heavy_tails
+from skgen.ops.products import NormalBlock, NormalSums, TableBlock
 from skgen.parameters import Interval
 
 __all__ = ["NaiveBayes"]
@@ -74,6 +75,7 @@ class NaiveBayes(GenerativeModel):
     kinds = frozenset({"continuous", "integer", "binary", "categorical"})
     missing = "exact"
     missing_in_fit = True
+    streams = True
 
     def _fit(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
         self._fit_classes(X, weight[:, None], rng)
@@ -99,16 +101,19 @@ class NaiveBayes(GenerativeModel):
         self, X: np.ndarray, weights: np.ndarray, before: Mapping[int, Family] = _NONE, ready: Mapping[int, Family] = _NONE
     ) -> None:
         """Fit the families chosen, from those ``before`` where that helps; some may be ``ready``."""
-        kinds = np.array(self.columns_.kinds)
-        plain = (kinds == "continuous") & (np.array(self._families) == "normal")
-        self._normal = NormalBlock.fit(np.flatnonzero(plain), X, weights, self.shrinkage)
-        tables = np.flatnonzero(np.isin(kinds, ("binary", "categorical")))
+        normal, tables, single = self._kinds_of_columns()
+        self._normal = NormalBlock.fit(normal, X, weights, self.shrinkage)
         self._tables = TableBlock.fit(tables, self.columns_.n_levels, X, weights, self.alpha)
         self._single: dict[int, Family] = {
-            int(j): ready.get(int(j)) or self._fit_one(j, self._families[j], X[:, j], weights, before.get(int(j)))
-            for j in range(X.shape[1])
-            if not plain[j] and kinds[j] in ("continuous", "integer")
+            j: ready.get(j) or self._fit_one(j, self._families[j], X[:, j], weights, before.get(j)) for j in single
         }
+
+    def _kinds_of_columns(self) -> tuple[np.ndarray, np.ndarray, list[int]]:
+        """Normal columns, columns of tables, and those of the other families."""
+        kinds = np.array(self.columns_.kinds)
+        normal = (kinds == "continuous") & (np.array(self._families) == "normal")
+        tables = np.isin(kinds, ("binary", "categorical"))
+        return np.flatnonzero(normal), np.flatnonzero(tables), np.flatnonzero(~normal & ~tables).tolist()
 
     def _fit_one(self, j: int, name: str, x: np.ndarray, weights: np.ndarray, before: Family | None = None) -> Family:
         integer = self.columns_.kinds[j] == "integer"
@@ -118,6 +123,49 @@ class NaiveBayes(GenerativeModel):
         """What turns a coded cell into v >= 0, the data in units of its scale, for the positive families."""
         continuous = self.columns_.kinds[j] == "continuous"
         return self.columns_.loc[j] / self.columns_.scale[j] if continuous and CONTINUOUS[name].positive else 0.0
+
+    # ---- batch by batch
+
+    def _partial_fit(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
+        self._partial_fit_classes(X, weight[:, None], rng)
+
+    def _partial_fit_classes(self, X: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> None:
+        self._n_classes = weights.shape[1]
+        if "_families" not in vars(self):
+            self._families, _ = self._choose(X, weights)
+        normal, tables, single = self._kinds_of_columns()
+        levels, c = self.columns_.n_levels, self.columns_
+        sums, counts = NormalSums.of(normal, X, weights), TableBlock.count(tables, levels, X, weights)
+        values = {j: X[:, j] + self._origin(j, self._families[j]) for j in single}
+        whole = {j: c.kinds[j] == "integer" for j in single}
+        if "_sums" not in vars(self):
+            # what classes share, the pseudo-rows and what tables back off to, stays that of the first batch
+            self._shared = sums.pooled(), {j: Digest.of(x, weights.sum(axis=1), whole[j]) for j, x in values.items()}
+            none = Digest(np.zeros(0), np.zeros(0))
+            self._sums, self._counts = sums, counts
+            self._digests = {j: [none] * self._n_classes for j in single}
+            self._single = {j: Separate([None] * self._n_classes) for j in single}
+        else:
+            self._sums, self._counts = self._sums + sums, self._counts + counts
+        pooled, reference = self._shared
+        self._normal = NormalBlock.from_sums(normal, self._sums, self.shrinkage, pooled)
+        self._tables = TableBlock.from_counts(tables, levels, self._counts, self.alpha)
+        self._digests = {j: list(digests) for j, digests in self._digests.items()}
+        self._single = {j: Separate(list(family.each)) for j, family in self._single.items()}
+        for k, w in enumerate(weights.T):
+            for j in single if (w > 0).any() or any(family.each[k] is None for family in self._single.values()) else ():
+                self._digests[j][k] = own = self._digests[j][k].add(values[j], w, whole[j])
+                every = reference[j]
+                x = np.concatenate([own.values, every.values])
+                W = np.zeros((len(x), 2))
+                W[: len(own.values), 0], W[len(own.values) :, 1] = own.weight, every.weight
+                self._single[j].each[k] = fit_family(self._families[j], whole[j], x, W, self.shrinkage, self.alpha).take(0)
+
+    def _add_class(self, k: int) -> None:
+        self._sums, self._counts = self._sums.insert(k), np.insert(self._counts, k, 0.0, axis=0)
+        none = Digest(np.zeros(0), np.zeros(0))
+        self._digests = {j: [*own[:k], none, *own[k:]] for j, own in self._digests.items()}
+        self._single = {j: Separate([*family.each[:k], None, *family.each[k:]]) for j, family in self._single.items()}
 
     # ---- the choice of families
 
@@ -189,6 +237,14 @@ class NaiveBayes(GenerativeModel):
             elif seen.any():
                 out[:, seen] += family.log_prob(x[seen])
         return out.T
+
+    def _log_smoothing(self) -> float:
+        return self._log_smoothing_classes()
+
+    def _log_smoothing_classes(self) -> float:
+        # of tables and normals, whose fit is the maximum of a posterior
+        tables = self.alpha * float(self._tables.log_theta.sum()) if self.alpha else 0.0
+        return tables + self._normal.log_smoothing()
 
     def _sample_class(self, k: int, n: int, rng: np.random.Generator) -> np.ndarray:
         X = np.empty((n, len(self.columns_)))

@@ -9,7 +9,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skgen.base import GenerativeModel
-from skgen.ops.logs import softmax
+from skgen.ops.logs import mix_moments, softmax
 
 __all__ = ["ComponentModel"]
 
@@ -33,6 +33,14 @@ class ComponentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generati
             rows = component == k
             full[rows] = self._sample_missing_component(int(k), X[rows], rng)
         return full
+
+    def _missing_moments_component(self, k: int, X: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Mean and variance of each NaN cell given the others and k, where they have a closed form."""
+        return None
+
+    def _missing_moments(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        share = softmax(self._log_joint(X))[0]
+        return mix_moments(share, [self._missing_moments_component(k, X) for k in range(len(share))])
 
     @property
     def weights_(self) -> np.ndarray:
@@ -64,7 +72,7 @@ class ComponentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generati
         table, _ = self._table(X, reset=False, may_miss=self.missing != "none")
         coded, _ = self.columns_.encode(table)
         Z, _ = self._coding.encode(coded)
-        log_prior = self.class_log_prior_ if "classes_" in vars(self) else np.zeros(1)
+        log_prior = self._learnt_log_prior()
         densities = self._fitted.densities_
         joint = [density._log_joint(Z) + prior for density, prior in zip(densities, log_prior, strict=True)]
         return np.ascontiguousarray(softmax(np.concatenate(joint))[0].T)

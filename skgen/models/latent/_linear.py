@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from skgen.base import GenerativeModel
 from skgen.learn.em import climb, warn_not_converged
-from skgen.ops.gaussians import weighted_moments
+from skgen.ops.gaussians import Moments, weighted_moments
 from skgen.parameters import Interval
 
 __all__ = ["LinearGaussian"]
@@ -50,6 +50,7 @@ class LinearGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generati
     kinds = frozenset({"continuous"})
     missing = "exact"
     missing_in_fit = True
+    streams = True
 
     def _maximise(self, S: np.ndarray, max_iter: int) -> tuple[int, bool]:
         """Set ``_W`` (d, q) and ``_noise`` (d,) to those likeliest under covariance S; iterations, and whether they sufficed.
@@ -107,10 +108,17 @@ class LinearGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generati
 
     def _step(self, X: np.ndarray, weight: np.ndarray) -> float:
         """One EM iteration over the missing cells; the mean penalised log-likelihood before it."""
-        mass = weight.sum()
-        if not mass > 0:
+        if not weight.sum() > 0:
             return 0.0
-        d = X.shape[1]
+        moments = self._expected_moments(X, weight)
+        objective = (moments.log_likelihood + self._log_smoothing()) / weight.sum()
+        self._mean = moments.mean[0]
+        self._maximise(self._shrunk(moments.scatter[0], moments.mass[0]), 20)
+        return objective
+
+    def _expected_moments(self, X: np.ndarray, weight: np.ndarray) -> Moments:
+        """E-step: the moments of the rows, missing cells in expectation."""
+        d, mass = X.shape[1], weight.sum()
         first, second, log_likelihood = np.zeros(d), np.zeros((d, d)), 0.0
         for chunk in self._infer(X):
             w = weight[chunk.at]
@@ -125,13 +133,26 @@ class LinearGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generati
             flat = root.transpose(0, 2, 1).reshape(-1, d)
             second += flat.T @ flat
             second.flat[:: d + 1] += (share @ unseen) * self._noise
-        objective = (log_likelihood + self._log_prior()) / mass
         shift = first / mass
-        self._mean = self._mean + shift
-        self._maximise(self._shrunk(second - np.outer(shift, first), mass), 20)
-        return objective
+        scatter = second - np.outer(shift, first)
+        return Moments(np.array([mass]), (self._mean + shift)[None], scatter[None], np.array([[mass]]), log_likelihood)
 
-    def _log_prior(self) -> float:
+    def _partial_fit(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
+        complete = not np.isnan(X.sum())
+        if not complete:
+            if "_W" not in vars(self):
+                self._fit(X, weight, rng)
+            seen = ~np.isnan(X).all(axis=1)
+            X, weight = X[seen], weight[seen]
+            if not len(X):
+                return
+        batch = weighted_moments(X, weight, diagonal=False) if complete else self._expected_moments(X, weight)
+        sums = vars(self).get("_sums")
+        self._sums = batch if sums is None else sums + batch
+        self._mean = self._sums.mean[0]
+        self.n_iter_, self.converged_ = self._maximise(self._shrunk(self._sums.scatter[0], self._sums.mass[0]), self.max_iter)
+
+    def _log_smoothing(self) -> float:
         """-s/2 (log det C + tr C^-1) of the pseudo-rows, C = W W' + Psi."""
         scaled = self._W / self._noise[:, None]
         M = np.eye(self._W.shape[1]) + self._W.T @ scaled
@@ -187,6 +208,16 @@ class LinearGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generati
     def _sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         d, q = self._W.shape
         return self._mean + rng.standard_normal((n, q)) @ self._W.T + np.sqrt(self._noise) * rng.standard_normal((n, d))
+
+    def _missing_moments(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mean, variance, unseen = X.copy(), np.zeros(X.shape), np.isnan(X)
+        for chunk in self._infer(X):
+            hidden = unseen[chunk.at]
+            # E[x] = mu + W E[z], Var[x_j] = w_j' Cov[z] w_j + psi_j
+            mean[chunk.at] = np.where(hidden, self._mean + chunk.z @ self._W.T, X[chunk.at])
+            spread = np.einsum("jq,pqr,jr->pj", self._W, chunk.spread, self._W) + self._noise
+            variance[chunk.at] = np.where(hidden, spread[chunk.which], 0.0)
+        return mean, variance
 
     def _sample_missing(self, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         out = X.copy()

@@ -17,6 +17,7 @@ __all__ = ["GaussianMixture"]
 _START_ROWS = 4096  # starts are compared on so many rows
 _SHORT = 10  # EM iterations of a start that is compared with others
 _LLOYD = 3
+_FORGET = 0.7  # exponent of the step size of stepwise EM
 
 
 class GaussianMixture(ComponentModel):
@@ -90,6 +91,7 @@ class GaussianMixture(ComponentModel):
     kinds = frozenset({"continuous"})
     missing = "exact"
     missing_in_fit = True
+    streams = True
 
     # ---- fit
 
@@ -117,6 +119,26 @@ class GaussianMixture(ComponentModel):
 
     def _update(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
         self._step(X, weight)
+
+    def _partial_fit(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
+        if "_gaussians" not in vars(self):
+            self._fit(X, weight, rng)
+        if self.n_components == 1 and not has_missing(X):
+            batch = weighted_moments(X, weight, self._diagonal)
+        else:
+            batch = self._gaussians.moments(X, weight, self._log_weight)
+        sums, self._seen_batches = vars(self).get("_sums"), vars(self).get("_seen_batches", 0) + 1
+        if sums is not None:
+            before, now = sums.mass.sum(), batch.mass.sum()
+            if now > 0 and self.n_components > 1:
+                # s = (1 - g) s + g s(batch), g = t^-0.7 (Cappe & Moulines 2009, eq. 13): early E-steps are forgotten.
+                # With one component there is nothing to forget, and g is the batch's share of all rows
+                g = max(now / (before + now), self._seen_batches**-_FORGET)
+                sums, batch = sums * ((1 - g) * (before + now) / before), batch * (g * (before + now) / now)
+            batch = sums + batch
+        self._sums = batch
+        self._gaussians = self._maximise(batch, self._gaussians)
+        self._log_weight = np.log(np.maximum(batch.mass / batch.mass.sum(), np.finfo(float).tiny))
 
     @property
     def _tied(self) -> bool:
@@ -146,6 +168,9 @@ class GaussianMixture(ComponentModel):
         if self._tied:
             terms = terms[:1]
         return float(-0.5 * self.shrinkage * terms.sum())
+
+    def _log_smoothing(self) -> float:
+        return self._log_prior(self._gaussians)
 
     def _maximise(self, moments: Moments, before: FullGaussians | DiagonalGaussians | None) -> FullGaussians | DiagonalGaussians:
         """M-step: S = (scatter + s t I) / (mass + s), the maximum of the penalised expected log-likelihood."""
@@ -262,6 +287,9 @@ class GaussianMixture(ComponentModel):
 
     def _sample_missing_component(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return self._gaussians.sample_missing(k, X, rng)
+
+    def _missing_moments_component(self, k: int, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self._gaussians.missing_moments(k, X)
 
     # ---- what a user reads
 

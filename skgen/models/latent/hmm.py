@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import field
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
@@ -131,6 +132,10 @@ class HMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeModel):
     def missing_in_fit(self) -> bool:
         return self._template().missing_in_fit
 
+    @property
+    def streams(self) -> bool:
+        return self._template().streams
+
     def _step_columns(self) -> Columns:
         """The columns of one step; all steps must agree."""
         c = self.columns_
@@ -181,6 +186,18 @@ class HMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeModel):
     def _update(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
         self._step(_Steps(X, weight, len(self._one_step), self.n_states), rng)
 
+    def _partial_fit(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
+        if "_chain" not in vars(self):
+            self._fit(X, weight, rng)
+        steps = _Steps(X, weight, len(self._one_step), self.n_states)
+        gamma, xi, first, _ = self._expect(steps)
+        before = vars(self).get("_sums", (0.0, 0.0))
+        emission = copy.copy(self._emission)
+        if len(steps):
+            emission._partial_fit_classes(steps.Y, gamma.T, rng)
+        self._emission, self._sums = emission, (before[0] + xi, before[1] + first)
+        self._maximise(*self._sums)
+
     def _begin(self, steps: _Steps, rng: np.random.Generator, bold: bool) -> None:
         """States from clusters of the steps, transitions that favour staying; a bold start leaves more to chance."""
         S = self.n_states
@@ -210,13 +227,18 @@ class HMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeModel):
         """One EM iteration; the mean penalised log-likelihood (nats a row) before it."""
         gamma, xi, first, log_p = self._expect(steps)
         objective = float(steps.row_weight @ np.maximum(log_p, np.finfo(float).min / len(log_p)))
-        if self.alpha > 0:
-            free = self._chain.start if self.start == "free" else np.ones(1)
-            objective += self.alpha * float(np.log(self._chain.transmat).sum() + np.log(free).sum())
+        objective += self._log_smoothing()
         if len(steps):
             self._emission._update_classes(steps.Y, gamma.T, rng)
         self._maximise(xi, first)
         return objective / steps.row_weight.sum()
+
+    def _log_smoothing(self) -> float:
+        emission = self._emission._log_smoothing_classes()
+        if not self.alpha:
+            return emission
+        free = self._chain.start if self.start == "free" else np.ones(1)
+        return emission + self.alpha * float(np.log(self._chain.transmat).sum() + np.log(free).sum())
 
     def _expect(self, steps: _Steps) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """E-step: weighted posteriors (S, N), expected transitions (S, S), first states (S,) and log p (n,)."""
@@ -348,7 +370,7 @@ class HMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeModel):
         Z, _ = self._coding.encode(coded)
         if "classes_" not in vars(self):
             return Z, np.ones((len(Z), 1))
-        joint = self._fitted._log_prob_classes(Z) + self.class_log_prior_
+        joint = self._fitted._log_prob_classes(Z) + self._learnt_log_prior()
         return Z, np.ascontiguousarray(softmax(np.ascontiguousarray(joint.T))[0].T)
 
     def predict_states(self, X: Any) -> np.ndarray:

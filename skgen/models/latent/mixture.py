@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from copy import deepcopy
 from dataclasses import field
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -19,6 +21,7 @@ __all__ = ["Mixture"]
 
 _START_ROWS = 10_000  # starts are compared on so many rows
 _SHORT = 10  # EM iterations of a start that is compared with others
+_LOST = 0.01  # rows, under which a component has lost its own
 _SOFT = 0.1  # share of a row that a start spreads over all components
 _LIKELIHOODS = ("estimate", "bound", "exact")
 _MISSING = ("none", "suffix", "estimate", "exact")
@@ -41,7 +44,7 @@ class Mixture(ComponentModel):
         Starts; the best after a few EM iterations on some thousand rows is followed.
     max_iter : int, default=200
     tol : float, default=1e-4
-        EM stops when the mean log-likelihood (nats a row) gains less.
+        EM stops when the mean penalised log-likelihood (nats a row) gains less.
 
     Attributes
     ----------
@@ -54,8 +57,9 @@ class Mixture(ComponentModel):
     Notes
     -----
     ``likelihood``, ``missing`` and the kinds of columns are those of the components, the weakest of a list. A component
-    that loses its rows is started again, once, from the rows that the mixture explains least. ConvergenceWarning if
-    ``max_iter`` was too few; ValueError for a component that is set up to read tables or labels itself.
+    that has lost its rows in the end is started again, once, from the rows that the mixture explains least, if the objective
+    ends higher so. ConvergenceWarning if ``max_iter`` was too few; ValueError for a component that is set up to read
+    tables or labels itself.
 
     References
     ----------
@@ -112,6 +116,10 @@ class Mixture(ComponentModel):
         return all(model.missing_in_fit for model in self._templates())
 
     @property
+    def streams(self) -> bool:
+        return all(model.streams for model in self._templates())
+
+    @property
     def step_features(self) -> int | None:
         """Columns a step where the components read rows as sequences: such columns are tied over steps."""
         found = {getattr(model, "step_features", None) for model in self._templates()}
@@ -134,14 +142,25 @@ class Mixture(ComponentModel):
         self._groups, self._log_weight = best
         if len(rows) < len(X):
             self._begin(X, (softmax(self._log_joint(X))[0] * weight).T, rng)
-        self._restarted: set[int] = set()
-        _, self.n_iter_, self.converged_ = climb(lambda: self._step(X, weight, rng), self.max_iter, self.tol)
-        del self._restarted
+        objective, self.n_iter_, self.converged_ = climb(lambda: self._step(X, weight, rng), self.max_iter, self.tol)
+        if self.n_iter_ < self.max_iter and (self.weights_ * weight.sum() < _LOST * weight.mean()).any():
+            self._restart(X, weight, objective, rng)
         if not self.converged_:
             warn_not_converged(type(self).__name__, self.max_iter, self.tol)
 
     def _update(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
         self._step(X, weight, rng)
+
+    def _partial_fit(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
+        if "_groups" not in vars(self):
+            self._fit(X, weight, rng)
+        share = softmax(self._log_joint(X))[0] * weight
+        mass = vars(self).get("_mass", 0.0) + share.sum(axis=1)
+        groups = [(copy.copy(part), at) for part, at in self._groups]
+        for part, at in groups:
+            part._partial_fit_classes(X, share[at].T, rng)
+        self._groups, self._mass = groups, mass
+        self._set_weight(mass)
 
     def _count(self) -> int:
         several = isinstance(self.component, (list, tuple))
@@ -169,20 +188,35 @@ class Mixture(ComponentModel):
         self._log_weight = np.log(np.maximum(mass / mass.sum(), np.finfo(float).tiny))
 
     def _step(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> float:
-        """One EM iteration; the mean log-likelihood before it."""
+        """One EM iteration; the mean penalised log-likelihood before it."""
         share, log_p = softmax(self._log_joint(X))
-        objective = float(weight @ np.maximum(log_p, np.finfo(float).min / len(log_p))) / weight.sum()
+        objective = float(weight @ np.maximum(log_p, np.finfo(float).min / len(log_p))) + self._log_smoothing()
         share *= weight
         self._revive(share, log_p, weight)
         for part, at in self._groups:
             part._update_classes(X, share[at].T, rng)
         self._set_weight(share.sum(axis=1))
-        return objective
+        return objective / weight.sum()
+
+    def _log_smoothing(self) -> float:
+        return sum(part._log_smoothing_classes() for part, _ in self._groups)
+
+    def _restart(self, X: np.ndarray, weight: np.ndarray, objective: float, rng: np.random.Generator) -> None:
+        """Climb once more with new rows for the components that lost theirs; what was found stays where that is higher."""
+        found = deepcopy(self._groups), self._log_weight
+        self._restarted: set[int] = set()
+        self._step(X, weight, rng)
+        del self._restarted  # a second fall would look like the end of the climb
+        again, n_iter, converged = climb(lambda: self._step(X, weight, rng), self.max_iter - self.n_iter_, self.tol)
+        if again > objective:
+            self.n_iter_, self.converged_ = self.n_iter_ + n_iter, converged
+        else:
+            self._groups, self._log_weight = found
 
     def _revive(self, share: np.ndarray, log_p: np.ndarray, weight: np.ndarray) -> None:
         """A component left with less than a hundredth of a row gets the rows that the mixture explains least, once."""
         restarted = vars(self).get("_restarted")
-        for k in np.flatnonzero(share.sum(axis=1) < 0.01 * weight.mean()) if restarted is not None else ():
+        for k in np.flatnonzero(share.sum(axis=1) < _LOST * weight.mean()) if restarted is not None else ():
             if int(k) not in restarted:
                 restarted.add(int(k))
                 worst = np.argsort(log_p, kind="stable")[: max(2, len(log_p) // (10 * len(share)))]
@@ -221,6 +255,10 @@ class Mixture(ComponentModel):
     def _sample_missing_component(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         part, columns = next((part, at) for part, at in self._groups if at.start <= k < at.stop)
         return part._sample_missing_class(k - columns.start, X, rng)
+
+    def _missing_moments_component(self, k: int, X: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        part, columns = next((part, at) for part, at in self._groups if at.start <= k < at.stop)
+        return part._missing_moments_class(k - columns.start, X)
 
     # ---- what a user reads
 
