@@ -18,6 +18,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skgen import bayes, registry
+from skgen.chain_rule import ChainRule
 from skgen.containers import as_table
 from skgen.conversions import Coding
 from skgen.labels import is_missing, read_labels, warn_of_lonely, weights_by_class
@@ -51,7 +52,7 @@ def _may_predict(model: GenerativeModel) -> bool:
     return True
 
 
-class GenerativeModel(Questions, Streams, Parameters):
+class GenerativeModel(Questions, ChainRule, Streams, Parameters):
     r"""Base of all models: ``fit(X)`` learns p(x), ``fit(X, y)`` learns p(x|y) p(y).
 
     A subclass declares its parameters as annotated fields, its traits as plain class attributes, and writes ``_fit``,
