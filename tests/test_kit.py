@@ -10,6 +10,8 @@ import warnings
 
 import numpy as np
 import planted
+import planted_joint
+import planted_running
 import pytest
 from sklearn.exceptions import SkipTestWarning
 
@@ -42,6 +44,24 @@ PLANTED = {
         planted.SlowChain: "row before",
     },
     "not_memorised": {planted.Bootstrap: "training rows", planted.ReusedStream: "repeat another"},
+    "conditionals_uniform": {
+        planted_joint.ForgetsPrefix: "F(x_j | x_<j)",
+        planted_joint.ReusedNoise: "correlate",
+        planted_joint.WideCdf: "off uniform",
+        planted_joint.PercentCdf: "numbers from 0 to 1",
+    },
+    "conditional_calibrated": {
+        planted_joint.IgnoresEvidence: "ranks among",
+        planted_joint.PriorWeights: "log p ranks",
+        planted_joint.FillsTheMean: "ranks among",
+        planted_joint.MovesTheEvidence: "observed cell",
+    },
+    "labelled_vs_split": {
+        planted_joint.MixedUpClasses: "under another's",
+        planted_joint.LastClassOverwrites: "under another's",
+        planted_joint.ClassBefore: "opposite order",
+        planted_joint.LearnsFromOthers: "alone",
+    },
     "marginal_consistent": {planted.FilledIn: "off the marginal", planted.FilledCoins: "off the marginal"},
     "bayes_identity": {
         planted.NoPrior: "Bayes' rule",
@@ -71,6 +91,15 @@ PLANTED = {
     "hostile_tables": {planted.Singular: "LinAlgError", planted.NanFarOut: "nan", planted.LooksUp: "KeyError"},
     "labels": {planted.CodesForLabels: "predict gives", planted.OneClassIsTooFew: "classes"},
     "refit": {planted.KeepsClasses: "classes_", planted.LosesTheOldFit: "changes the model"},
+    "interrupt": {
+        planted_running.Swallows: "fit returns",
+        planted_running.Deaf: "fit returns",
+        planted_running.Lingers: "s after SIGINT",
+        planted_running.HalfAFit: "neither as before nor whole",
+        planted_running.HalfAFirstFit: "neither unfitted nor whole",
+    },
+    "threads": {planted_running.SharedScratch: "eight threads", planted_running.KeepsTheBatch: "asked from several threads"},
+    "processes": {planted_running.ReadsTheProcess: "two processes", planted_running.StreamOfTheWorker: "n_jobs=2"},
     "chunks": {planted.ChunkSized: "working_memory"},
     "memory": {planted.AllAtOnce: "MB"},
     "traits": {planted.SaysExact: "finite log p", planted.TakesAnything: "NaN"},

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 from scipy.special import logsumexp
 
+from skgen import GenerativeModel
 from skgen.testing.result import FIRST_LEVEL, SECOND_LEVEL, CheckFailed, CheckSkipped, Measured, check, require
 from skgen.testing.subject import Subject
 from skgen.testing.tables import Table
@@ -132,6 +133,102 @@ def _far_rows(model: Any, data: Table, where: str) -> None:
         )
 
 
+# ---- S15
+
+
+def _own_rows(log_p: np.ndarray, code: np.ndarray) -> np.ndarray:
+    """(K, K) mean over the rows of class k of column j of ``log_p`` (n, K)."""
+    return np.stack([log_p[code == k].mean(axis=0) for k in range(log_p.shape[1])])
+
+
+@check("S15")
+def labelled_vs_split(subject: Subject) -> Measured:
+    """A class's density is learnt from its own rows: it suits them best, as a fit on them alone says, whatever its name."""
+    cases = subject.labelled()
+    if not cases:
+        raise CheckSkipped("takes none of the kit's labelled tables")
+    worst = 0.0
+    for data in cases:
+        model, where = subject.fitted(data, labelled=True), f"On table {data.name!r}: "
+        classes, code = np.unique(data.y, return_inverse=True)
+        log_p = model.predict_joint_log_proba(data.X) - model.class_log_prior_
+        suits = _own_rows(log_p, code)
+        for k in range(len(classes)):
+            j = int(suits[k].argmax())
+            require(
+                j == k and suits[k, k] > np.delete(suits[k], k).max(),
+                f"{where}rows of class {classes[k]!r} have mean log p {suits[k, k]:.3f} under their own density and "
+                f"{np.delete(suits[k], k).max():.3f} under another's. Likely: class codes mixed up, or one density in the place "
+                "of another.",
+            )
+        draws = _labelled_fit_draws(subject, data, log_p)
+        worst = max(worst, _renamed(subject, data, code, log_p, draws, where), _split(subject, data, code, log_p, draws, where))
+    return Measured(worst, 1.0)
+
+
+def _labelled_fit_draws(subject: Subject, data: Table, log_p: np.ndarray) -> bool:
+    if not subject.needs_seed():
+        return False
+    other = subject.new(random_state=20_231).fit(data.X, data.y)
+    return not np.allclose(other.predict_joint_log_proba(data.X) - other.class_log_prior_, log_p, rtol=1e-9, atol=1e-9)
+
+
+def _apart(one: np.ndarray, log_p: np.ndarray, code: np.ndarray, k: int) -> tuple[float, float]:
+    """On the rows of class k, how far a log p lies from the density of class k, and from the nearest of the others."""
+    gaps = np.abs(one[code == k][:, None] - log_p[code == k]).mean(axis=0)
+    return float(gaps[k]), float(np.delete(gaps, k).min())
+
+
+def _renamed(subject: Subject, data: Table, code: np.ndarray, log_p: np.ndarray, draws: bool, where: str) -> float:
+    """Names that sort the other way round change the order of the columns, and nothing else."""
+    K = log_p.shape[1]
+    names = np.array([f"class {K - 1 - k:03d}" for k in range(K)])
+    model = subject.new().fit(data.X, names[code])
+    again = (model.predict_joint_log_proba(data.X) - model.class_log_prior_)[:, ::-1]
+    if not draws:
+        gap = _gap(again, log_p)
+        if not gap < 1e-6:
+            raise CheckFailed(
+                f"{where}with classes named in the opposite order, their densities differ by {gap:.3g}. Likely: state or a "
+                "buffer that one class's fit leaves to the next.",
+                gap,
+            )
+        return gap
+    for k in range(K):
+        own, other = _apart(again[:, k], log_p, code, k)
+        if not own < 0.5 * other:
+            raise CheckFailed(
+                f"{where}with classes named in the opposite order, log p of one differs by {own:.3g} nats a row; another "
+                f"class's differs by {other:.3g}. Likely: class codes mixed up.",
+                own,
+            )
+    return 0.0
+
+
+def _split(subject: Subject, data: Table, code: np.ndarray, log_p: np.ndarray, draws: bool, where: str) -> float:
+    """A fit on the rows of one class alone, columns read as on all of them.
+
+    Scales, bins and shrinkage may come from all rows, so that the two fits are near and not equal; they are equal where a
+    model that has ``densities_`` takes levels as they are and does not draw.
+    """
+    model, worst, K = subject.fitted(data, labelled=True), 0.0, log_p.shape[1]
+    exact = not draws and not data.continuous and data.kinds <= subject.kinds and len(getattr(model, "densities_", ())) == K
+    for k in range(K):
+        rows = np.flatnonzero(code == k)
+        alone = np.full(len(code), np.nan)
+        alone[rows] = subject.new(column_kinds=model.columns_).fit(data.rows(rows)).score_samples(data.rows(rows))
+        own, other = _apart(alone, log_p, code, k)
+        allowed = (1e-3 if subject.declares("max_iter", None) else 1e-6) if exact else 0.5 * other
+        if not own <= allowed:
+            raise CheckFailed(
+                f"{where}a fit on the rows of class {model.classes_[k]!r} alone gives log p that differs from that class's "
+                f"density by {own:.3g} nats a row, {allowed:.3g} allowed. Likely: a density learnt from other classes' rows too.",
+                own,
+            )
+        worst = max(worst, own) if exact else worst
+    return worst
+
+
 # ---- refits on a table written differently
 
 
@@ -176,11 +273,17 @@ def unit_change(subject: Subject) -> Measured:
     return Measured(worst, 1.0)
 
 
+def _has_order(subject: Subject) -> bool:
+    """Whether p(x) is written as a product over the columns in their order: such a model answers about them in its own way."""
+    own = getattr(type(subject.estimator), "score_columns", None) not in (None, GenerativeModel.score_columns)
+    return own or subject.missing == "suffix" or hasattr(subject.estimator, "conditional_cdf")
+
+
 @check("S10", full_only=True)
 def column_permutation(subject: Subject) -> Measured:
     """The order of the columns does not matter (to a model with an order: not by more than 0.1 nat on average)."""
     worst = 0.0
-    ordered = hasattr(type(subject.estimator), "score_columns")
+    ordered = _has_order(subject)
     for data, labelled in subject.unconverted("plane", "bits", "mixed", "blobs"):
         order = np.arange(len(data.columns))[::-1]
         X = np.ascontiguousarray(data.X[:, order]) if isinstance(data.X, np.ndarray) else data.X.iloc[:, order]

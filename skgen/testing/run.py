@@ -10,11 +10,14 @@ from typing import Any, Literal
 
 from sklearn.exceptions import SkipTestWarning
 
+import skgen.testing.conditional
 import skgen.testing.contract
 import skgen.testing.files
 import skgen.testing.hostile
 import skgen.testing.identities
+import skgen.testing.labels
 import skgen.testing.resources
+import skgen.testing.running
 import skgen.testing.statistical  # noqa: F401
 from skgen.testing.result import CHECKS, Check, CheckFailed, CheckInconclusive, CheckSkipped, brief
 from skgen.testing.subject import Subject
@@ -135,7 +138,7 @@ def check_generative(
     estimator : class or instance
         A class is tried with its ``quick`` parameters and ``random_state=0``. An instance is cloned, not changed.
     tier : {"quick", "full"}
-        "quick" is the contract with four statistical checks, within 15 processor seconds; "full" is everything.
+        "quick" is the contract with the cheaper statistical checks, within 15 processor seconds; "full" is everything.
     seed : int
         Of the draws the checks make. A failure names the command that repeats it.
     on_fail : {"raise", "warn"} or None

@@ -19,14 +19,6 @@ _REPLICATES = 16
 _SETTLED = 200  # an effective sample of fewer draws settles nothing
 
 
-def _exact_cases(subject: Subject, *names: str) -> list[tuple[Table, bool]]:
-    """The cases whose ``likelihood_`` is exact."""
-    cases = [(t, y) for t, y in subject.cases(*names) if getattr(subject.fitted(t, y), "likelihood_", "exact") == "exact"]
-    if not cases:
-        raise CheckSkipped("score_samples is declared a bound or an estimate on every table of this check")
-    return cases
-
-
 def _log_p(model: Any, table: Table, codes: np.ndarray) -> np.ndarray:
     return model.score_samples(table.wrap(codes))
 
@@ -72,7 +64,7 @@ def density_normalised(subject: Subject) -> Measured:
 
     return subject.settle(
         "density_normalised",
-        _exact_cases(subject, *names),
+        subject.exact_cases(*names),
         look,
         "a missing normaliser, log-determinant, Jacobian of an inner scaling or log-prior, or a bound "
         "declared likelihood = 'exact'.",
@@ -130,7 +122,7 @@ def sample_matches_density(subject: Subject) -> Measured:
     names = ("line", "plane", "space", "bits", "counts", "mixed", "blobs", "labelled_bits")
     return subject.settle(
         "sample_matches_density",
-        _exact_cases(subject, *names),
+        subject.exact_cases(*names),
         look,
         "a wrong scale, lost weights of components or classes, lost correlations, or copied rows.",
     )
@@ -232,7 +224,7 @@ def marginal_consistent(subject: Subject) -> Measured:
     if subject.missing not in ("exact", "suffix"):
         raise CheckSkipped(f"declares missing = {subject.missing!r}")
     worst = 0.0
-    for table, labelled in _exact_cases(subject, "plane", "bits", "counts", "mixed", "blobs"):
+    for table, labelled in subject.exact_cases("plane", "bits", "counts", "mixed", "blobs"):
         model = subject.fitted(table, labelled)
         rows = table.codes(table.X)[:12]
         fineness = 8001

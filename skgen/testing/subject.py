@@ -120,6 +120,13 @@ class Subject:
             raise CheckSkipped(f"takes {', '.join(sorted(self.kinds))} columns, and this check has no such table")
         return [(t, t.y is not None) for t in chosen]
 
+    def exact_cases(self, *names: str) -> list[tuple[Table, bool]]:
+        """The cases whose ``likelihood_`` is exact."""
+        cases = [(t, y) for t, y in self.cases(*names) if getattr(self.fitted(t, y), "likelihood_", "exact") == "exact"]
+        if not cases:
+            raise CheckSkipped("score_samples is declared a bound or an estimate on every table of this check")
+        return cases
+
     def unconverted(self, *names: str) -> list[tuple[Table, bool]]:
         """The cases that no dequantisation stands before: that one places rows by column and so knows their order."""
         cases = [
