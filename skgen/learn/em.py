@@ -13,6 +13,8 @@ from skgen.ops.logs import softmax
 
 __all__ = ["climb", "even_rows", "fit_partly_labelled", "spread_seeds", "warn_not_converged"]
 
+_GROWTH = 10  # steps in which unlabelled rows enter
+
 
 def fit_partly_labelled(
     part: Any,
@@ -26,7 +28,8 @@ def fit_partly_labelled(
 ) -> np.ndarray:
     r"""EM over the classes of unlabelled rows (Nigam et al. 2000, eq. 11).
 
-    E-step: p(y|x) by Bayes' rule for the rows without a label. M-step: a weighted fit a class.
+    E-step: p(y|x) by Bayes' rule for the rows without a label. M-step: a weighted fit a class. EM starts from classes that
+    have grown from the labelled rows, see ``_grow``: a few labels alone are a start from which it ends anywhere.
 
     Parameters
     ----------
@@ -38,7 +41,7 @@ def fit_partly_labelled(
     weight : array of shape (n,)
     known : boolean array of shape (n,)
     max_iter, tol : int, float
-        Stop after so many steps, or when the mean log-likelihood (nats a row) gains less than ``tol``.
+        Stop after so many steps, or when the mean penalised log-likelihood (nats a row) gains less than ``tol``.
 
     Returns
     -------
@@ -46,21 +49,50 @@ def fit_partly_labelled(
         The class frequencies.
     """
     part._fit_classes(X[known], weights[known], rng)
-    share = weights[known].sum(axis=0)
-    share /= share.sum()
+    _grow(part, X, weights, weight, known, rng)
+    part._fit_classes(X, weights, rng)  # what an update leaves as it is (families, graphs) was chosen on the labelled rows
+    share = weights.sum(axis=0) / weights.sum()
     last = -np.inf
     for _ in range(max_iter):
-        joint = part._log_prob_classes(X) + np.log(np.maximum(share, np.finfo(float).tiny))
+        joint = _log_joint(part, X, share)
         p, log_total = softmax(np.ascontiguousarray(joint[~known].T))
         weights[~known] = (p * weight[~known]).T
         labelled = (weights[known] * np.where(weights[known] > 0, joint[known], 0)).sum()
-        now = (weight[~known] @ log_total + labelled) / weight.sum()
+        now = (weight[~known] @ log_total + labelled + part._log_smoothing_classes()) / weight.sum()
         if now - last < tol:
             break
         last = now
         share = weights.sum(axis=0) / weight.sum()
         part._update_classes(X, weights, rng)
     return share
+
+
+def _log_joint(part: Any, X: np.ndarray, share: np.ndarray) -> np.ndarray:
+    return part._log_prob_classes(X) + np.log(np.maximum(share, np.finfo(float).tiny))
+
+
+def _grow(part: Any, X: np.ndarray, weights: np.ndarray, weight: np.ndarray, known: np.ndarray, rng: np.random.Generator) -> None:
+    """Unlabelled rows enter in ``_GROWTH`` steps, those that their class explains best first.
+
+    By step t a class has taken in at most t / ``_GROWTH`` of its share of the unlabelled weight, that of its labelled rows: a
+    dense class does not swallow the rest. Rows are ordered by log p(x) a cell, so that one with missing cells has its place
+    among the others, and the last row of a quota counts in part, so that a row of weight 2 is that row twice.
+    """
+    quota = weights[known].sum(axis=0) / weights[known].sum() * weight[~known].sum()
+    rows = np.flatnonzero(~known)
+    n_seen = (~np.isnan(X[rows])).sum(axis=1)
+    weights[~known] = 0.0
+    for step in range(1, _GROWTH + 1):
+        share = weights.sum(axis=0) / weights.sum()
+        p, log_p = softmax(np.ascontiguousarray(_log_joint(part, X[rows], share).T))
+        order = np.argsort(-np.where(n_seen > 0, log_p / np.maximum(n_seen, 1), -np.inf), kind="stable")
+        nearest, entered = p.argmax(axis=0), np.zeros(len(rows))
+        for k, most in enumerate(quota * step / _GROWTH):
+            mine = order[nearest[order] == k]
+            before = np.cumsum(weight[rows[mine]]) - weight[rows[mine]]
+            entered[mine] = np.clip(most - before, 0.0, weight[rows[mine]])
+        weights[rows] = (p * entered).T
+        part._update_classes(X, weights, rng)
 
 
 # ---- components, whose labels are never known
