@@ -31,7 +31,6 @@ def one(model, name, **how):
         (planted_joint.TinySuffix, set()),
         (planted_joint.TinyOrdered, {"conditional_calibrated"}),
         (planted.TinyBernoulli, {"conditional_calibrated"}),
-        (planted.TinyKernels, {"conditionals_uniform", "conditional_calibrated"}),
         (planted_running.KeepsTheBest, {"conditionals_uniform", "conditional_calibrated"}),
     ],
 )
@@ -50,7 +49,6 @@ def test_right_models_pass(model, skipped):
         (planted_joint.IgnoresEvidence, "conditional_calibrated"),
         (planted_joint.ClassBefore, "labelled_vs_split"),
         (planted_running.Swallows, "interrupt"),
-        (planted_running.HalfAFit, "interrupt"),
         (planted_running.KeepsTheBatch, "threads"),
         (planted_running.ReadsTheProcess, "processes"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import signal
 import sys
 import threading
@@ -33,7 +34,7 @@ _SLACK = 5.0  # nats a column that the best state so far may lie below a whole f
 class _Calls:
     """The calls that skgen and the model's packages make or receive: their number, and which are of its own modules."""
 
-    def __init__(self, estimator: Any, at: Callable[[int], None] | None = None):
+    def __init__(self, estimator: Any, at: Callable[[int, Any], None] | None = None):
         base = {cls.__module__ for cls in GenerativeModel.__mro__}
         self._own = {cls.__module__ for cls in type(estimator).__mro__} - base
         self._packages = {"skgen"} | {module.partition(".")[0] for module in self._own}
@@ -49,7 +50,7 @@ class _Calls:
         if module in self._own:
             self.own.append(self.number)
         if self._at is not None:
-            self._at(self.number)
+            self._at(self.number, frame)
 
     def __enter__(self) -> _Calls:
         self._before = sys.getprofile()
@@ -65,12 +66,21 @@ class _Calls:
         return sorted({1 + int(share * self.number) for share in _MOMENTS} | set(own))
 
 
+def _raises(frame: Any) -> bool:
+    """Whether what is raised here reaches the fit: Python drops it where a generator is being closed or an object ends."""
+    while frame is not None and frame.f_globals.get("__name__") != __name__:  # up to the call of fit below
+        if frame.f_code.co_flags & inspect.CO_GENERATOR or frame.f_code.co_name == "__del__":
+            return False
+        frame = frame.f_back
+    return True
+
+
 def _interrupted(model: Any, X: Any, y: Any, at: int) -> float | None:
     """Seconds from a SIGINT at call number ``at`` of ``fit`` to KeyboardInterrupt; None if it does not come so far."""
     sent: list[float] = []
 
-    def send(number: int) -> None:
-        if number >= at and not sent:
+    def send(number: int, frame: Any) -> None:
+        if number >= at and not sent and _raises(frame):
             sent.append(time.perf_counter())
             signal.raise_signal(signal.SIGINT)
 
