@@ -53,14 +53,8 @@ def show(title: str, found: Found) -> None:
         table.add_column(head, justify="right")
     for name, runs in found.items():
         accuracy, loss, seconds = np.array(runs).T
-        table.add_row(
-            name,
-            f"{accuracy.mean():.4f}",
-            f"{accuracy.std():.4f}",
-            f"{loss.mean():.3f}",
-            f"{loss.std():.3f}",
-            f"{seconds.mean():.1f}",
-        )
+        figures = (f"{accuracy.mean():.4f}", f"{accuracy.std():.4f}", f"{loss.mean():.3f}", f"{loss.std():.3f}")
+        table.add_row(name, *figures, f"{seconds.mean():.1f}")
     Console(width=110).print(table)
 
 
@@ -140,7 +134,7 @@ def adult(data: Path, seeds: int, share: float) -> None:
     )
     for seed in range(seeds):
         gone = np.random.default_rng(seed).random(test.shape) < share
-        whole_or_missing = {name: "Int64" for name in numbers}
+        whole_or_missing = dict.fromkeys(numbers, "Int64")
         for name, model in models.items():
             holes = test.astype(whole_or_missing if name.startswith("skgen") else dict.fromkeys(numbers, float))
             holes = holes.mask(gone)

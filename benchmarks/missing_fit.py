@@ -60,12 +60,10 @@ def race_fits(
 
 def show(title: str, found: Found, allowed: dict[str, float], relative: bool) -> None:
     table = Table(title=title, title_justify="left")
-    for head, justify in (
-        ("model", "left"),
-        ("fitted on", "left"),
-        *((h, "right") for h in ("log p", "gap", "+-", "allowed", "s")),
-    ):
-        table.add_column(head, justify=justify)
+    for head in ("model", "fitted on"):
+        table.add_column(head)
+    for head in ("log p", "gap", "+-", "allowed", "s"):
+        table.add_column(head, justify="right")
     for (name, what), runs in found.items():
         gap, score, seconds = np.array(runs).T
         first = what == "complete"
@@ -79,7 +77,6 @@ def show(title: str, found: Found, allowed: dict[str, float], relative: bool) ->
             "" if first else f"{gap.std():.4f}",
             f"{allowed[name]:g}{unit}" if what.startswith("missing") else "",
             f"{seconds.mean():.1f}",
-            end_section=False,
         )
     Console(width=120).print(table)
 

@@ -269,11 +269,20 @@ class GenerativeClassifier(GenerativeModel):
     def _log_prob_classes(self, X: np.ndarray) -> np.ndarray:
         return np.stack([shell._log_prob_coded(X)[:, 0] for shell in self._shells]).T
 
+    def _log_smoothing(self) -> float:
+        return self._log_smoothing_classes()
+
+    def _log_smoothing_classes(self) -> float:
+        return sum(shell._fitted._log_smoothing_classes() for shell in self._shells)
+
     def _sample_class(self, k: int, n: int, rng: np.random.Generator) -> np.ndarray:
         return self._shells[k]._sample_coded(0, n, rng)
 
     def _sample_missing(self, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return self._sample_missing_class(0, X, rng)
+
+    def _missing_moments_class(self, k: int, X: np.ndarray) -> None:
+        return None  # the inner model has coordinates of its own
 
     def _sample_missing_class(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return self._shells[k]._sample_missing_coded(0, X, rng)
@@ -410,6 +419,12 @@ class TransformedDensity(GenerativeModel):
         coded, log_det = self._forward(X)
         return self._shell._log_prob_coded(coded) + log_det[:, None]
 
+    def _log_smoothing(self) -> float:
+        return self._log_smoothing_classes()
+
+    def _log_smoothing_classes(self) -> float:
+        return self._shell._fitted._log_smoothing_classes()
+
     def _update_classes(self, X: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> None:
         coded, _ = self._forward(X)
         _learn_more(self._shell, coded, weights, rng)
@@ -422,6 +437,9 @@ class TransformedDensity(GenerativeModel):
 
     def _sample_missing(self, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return self._sample_missing_class(0, X, rng)
+
+    def _missing_moments_class(self, k: int, X: np.ndarray) -> None:
+        return None  # the inner model has coordinates of its own
 
     def _sample_missing_class(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         coded, _ = self._forward(X)

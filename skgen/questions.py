@@ -75,7 +75,8 @@ class Questions:
         Raises
         ------
         ValueError
-            For a bad ``n_samples``, an unknown class, or a given column or value that fit did not see.
+            For a bad ``n_samples``, an unknown class, a given column or value that fit did not see, or given cells that
+            have probability zero.
         """
         check_is_fitted(self, "columns_")
         n = check_n_samples(n_samples, self.n_features_in_)
@@ -87,7 +88,12 @@ class Questions:
             raise ValueError(f"n_samples={n} and y has {len(y)} labels: leave n_samples out, y gives one label a row.")
         codes = None if y is None else self._codes_given(y, n if np.ndim(y) == 0 else len(y))
         n = n if codes is None else len(codes)
-        start = None if given is None else np.repeat(self._rows_given(given), n, axis=0)
+        row = None if given is None else self._rows_given(given)
+        if row is not None:
+            classes_asked = None if codes is None else np.unique(codes)
+            copies = 1 if codes is None else len(classes_asked)
+            self._check_possible(np.repeat(row, copies, axis=0), classes_asked, "given cells")
+        start = None if row is None else np.repeat(row, n, axis=0)
         if classes is not None and codes is None:
             codes = self._draw_codes(start, n, rng)
         if start is not None:
@@ -132,14 +138,16 @@ class Questions:
         Raises
         ------
         ValueError
-            If a cell lies outside what was seen in fit, or the model cannot draw given the rest.
+            If a cell lies outside what was seen in fit, a row's observed cells have probability zero, or the model cannot
+            draw given the rest.
         """
         check_is_fitted(self, "columns_")
         coded, table = self._coded_question(X)
         n_draws = check_n_samples(n_draws, len(coded) * coded.shape[1], name="n_draws")
         rng = generator(self.random_state if random_state is None else random_state, purpose=1)
-        repeated = np.repeat(coded, n_draws, axis=0)
-        codes = None if y is None else np.repeat(self._codes_given(y, len(coded)), n_draws)
+        codes = None if y is None else self._codes_given(y, len(coded))
+        self._check_possible(coded, codes)
+        repeated, codes = np.repeat(coded, n_draws, axis=0), None if codes is None else np.repeat(codes, n_draws)
         drawn = self._draw_missing(repeated, codes, rng)
         return _restore(self.columns_, self.columns_.decode(drawn), table, n_draws, X)
 
@@ -152,6 +160,24 @@ class Questions:
             name = self.columns_.names[int(np.argmax(np.asarray(held)))]
             raise ValueError(f"Row {row} holds a value in column {name!r} that fit did not see: nothing can be given on it.")
         return coded, table
+
+    def _check_possible(self, coded: np.ndarray, codes: np.ndarray | None = None, what: str | None = None) -> None:
+        """Refuse coded rows (of classes, if given) whose observed cells have probability zero: nothing follows from them."""
+        seen = ~np.isnan(coded)
+        asked = np.flatnonzero(seen.any(axis=1) & ~seen.all(axis=1))
+        if self.missing != "exact" or not len(asked):
+            return
+        if codes is None:
+            log_p = self._log_marginal(coded[asked])
+        else:
+            log_p = self._log_prob_coded(coded[asked])[np.arange(len(asked)), codes[asked]]
+        lost = asked[log_p == -np.inf]
+        if len(lost):
+            of = "" if codes is None else f" in class {self.classes_.tolist()[codes[lost[0]]]!r}"
+            raise ValueError(
+                f"The {what or f'observed cells of row {lost[0]}'} have probability zero{of} under {type(self).__name__}, and "
+                "nothing follows from what cannot be: change a cell, or fit with smoothing (alpha > 0), under which all can be."
+            )
 
     def _codes_given(self, y: Any, n: int) -> np.ndarray:
         if "classes_" not in vars(self):
@@ -224,6 +250,7 @@ class Questions:
         coded, _ = self._coded_question(X)
         asked = coded.copy()
         asked[:, j] = np.nan
+        self._check_possible(asked)
         if (found := self._closed_moments(asked)) is not None:
             mean, sd = found[0][:, j], np.sqrt(found[1][:, j])
         else:
@@ -255,7 +282,7 @@ class Questions:
             values = np.repeat(np.arange(len(c.levels[j]), dtype=float)[:, None], n, axis=1)
             return values, self._weigh(coded, j, values)
         # a column that fit never saw is asked about around the centre of its code
-        lowest, highest = (c.low[j], c.high[j]) if np.isfinite(c.low[j]) else (c.loc[j] - c.scale[j], c.loc[j] + c.scale[j])
+        lowest, highest = (c.low[j], c.high[j]) if np.isfinite(c.low[j]) else (c.loc[j] - 5 * c.scale[j], c.loc[j] + 5 * c.scale[j])
         if c.kinds[j] == "integer":
             reach = highest - lowest
             step = max(1.0, np.ceil(1.5 * reach / _MAX_INTEGERS))
@@ -317,6 +344,7 @@ class Questions:
             raise ValueError(f"y= is taken with how='draw'; how={how!r} averages over the classes.")
         check_is_fitted(self, "columns_")
         coded, table = self._coded_question(X)
+        self._check_possible(coded)
         found = self._closed_moments(coded) if how == "mean" and np.isnan(coded).any() else None
         full = coded.copy() if found is None else found[0]
         for j in np.flatnonzero(np.isnan(full).any(axis=0)):

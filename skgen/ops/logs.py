@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-__all__ = ["SMALLEST", "log_sum_exp", "softmax"]
+__all__ = ["SMALLEST", "log_sum_exp", "mix_moments", "softmax"]
 
 #: Below this exponent a term is less than 1e-300 of the largest one: clamping there changes no sum, and keeps
 #: exp away from subnormal results, which cost ten times as much.
@@ -65,3 +67,24 @@ def softmax(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     log_total += top
     log_total[lost] = -np.inf
     return a, log_total
+
+
+def mix_moments(share: np.ndarray, each: Sequence[tuple[np.ndarray, np.ndarray] | None]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Mean and variance of a mixture of K parts, from its shares and the means and variances of the parts.
+
+    Parameters
+    ----------
+    share : array of shape (K, n)
+    each : K pairs of arrays of shape (n, d)
+
+    Returns
+    -------
+    mean, variance : arrays of shape (n, d); None where a part has none
+    """
+    known = [one for one in each if one is not None]
+    if len(known) < len(each):
+        return None
+    mean = sum(s[:, None] * m for s, (m, _) in zip(share, known, strict=True))
+    # Var x = E Var(x | k) + Var E(x | k)
+    variance = sum(s[:, None] * (v + (m - mean) ** 2) for s, (m, v) in zip(share, known, strict=True))
+    return mean, variance

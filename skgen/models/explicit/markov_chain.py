@@ -209,7 +209,8 @@ class MarkovChain(GenerativeModel):
             at = cell[there]
             w = np.broadcast_to(weight[:, None], there.shape)[there]
             if self._small:
-                out.append(np.bincount(at, w, self._K ** (min(g, self._k) + 1)).reshape(-1, self._K))
+                cells = self._K ** (min(g, self._k) + 1)
+                out.append(np.bincount(at, w, cells).astype(float).reshape(-1, self._K))  # of nothing, whole numbers
             else:
                 keys, where = np.unique(at, return_inverse=True)
                 out.append((keys, np.bincount(where, w, len(keys))))

@@ -17,6 +17,7 @@ from skgen.parameters import Interval
 
 __all__ = ["LinearGaussian"]
 
+_STEEP = 1e3  # W' Psi^-1 W, from which on rounding of the short form of log p shows
 _LOG_2PI = np.log(2 * np.pi)
 _CHUNK = 2048  # rows at most: what is made of them stays in cache
 _CELLS = 2**21  # of the largest array made of the rows of a chunk
@@ -173,6 +174,7 @@ class LinearGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generati
         rows = int(min(_CHUNK, max(64, _CELLS // max(q * d, 1))))
         pairs = (scaled[:, :, None] * self._W[:, None, :]).reshape(d, q * q)
         log_noise = np.log(self._noise) + _LOG_2PI
+        steep = q > 0 and pairs.sum(axis=0)[:: q + 1].max() > _STEEP
         for start in range(0, len(X), rows):
             at = slice(start, start + rows)
             away = X[at] - self._mean
@@ -188,7 +190,11 @@ class LinearGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generati
             b = away @ scaled
             z = b @ V[0] if len(V) == 1 else np.matmul(V[which], b[:, :, None])[:, :, 0]
             log_det = np.linalg.slogdet(M)[1] + patterns @ log_noise
-            square = np.square(away) @ (1 / self._noise) - np.einsum("nq,nq->n", b, z)
+            if steep:  # what z leaves over, and z: no difference of large numbers, and flat in the rounding of z
+                rest = np.where(patterns[which], away - z @ self._W.T, 0.0)
+                square = np.square(rest) @ (1 / self._noise) + np.einsum("nq,nq->n", z, z)
+            else:
+                square = np.square(away) @ (1 / self._noise) - np.einsum("nq,nq->n", b, z)
             yield _Chunk(at, away, patterns, which, z, V, -0.5 * (log_det[which] + np.maximum(square, 0.0)))
 
     def _log_prob(self, X: np.ndarray) -> np.ndarray:
