@@ -56,11 +56,11 @@ def _seeded(estimator: Any, rng: np.random.Generator) -> Any:
 
 def _weight_argument(estimator: Any, weight: np.ndarray, needed: bool = True) -> dict[str, np.ndarray]:
     """``sample_weight`` for ``estimator.fit`` where rows differ in weight; refused where it would be lost."""
-    if (weight == 1).all():
+    if (np.abs(weight - 1) < 1e-12).all():  # shares of classes add up to one but for rounding
         return {}
     if has_fit_parameter(estimator, "sample_weight"):
         return {"sample_weight": weight}
-    if needed and (weight != weight[0]).any():
+    if needed and np.ptp(weight) > 1e-12 * weight.max():
         raise ValueError(f"{type(estimator).__name__} takes no sample_weight: drop the weights, or use a model that takes them.")
     return {}
 

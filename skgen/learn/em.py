@@ -93,6 +93,8 @@ def _grow(part: Any, X: np.ndarray, weights: np.ndarray, weight: np.ndarray, kno
             entered[mine] = np.clip(most - before, 0.0, weight[rows[mine]])
         weights[rows] = (p * entered).T
         part._update_classes(X, weights, rng)
+    p, _ = softmax(np.ascontiguousarray(_log_joint(part, X[rows], weights.sum(axis=0) / weights.sum()).T))
+    weights[rows] = (p * weight[rows]).T
 
 
 # ---- components, whose labels are never known
