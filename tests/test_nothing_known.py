@@ -109,7 +109,7 @@ def test_a_level_never_observed(name):
         return
     frame = pd.DataFrame(LEVELS.astype(int).astype(str), columns=list("abcd")).astype("category")
     never = frame.assign(b=pd.Series([None] * 60, dtype=object))
-    with pytest.raises(ValueError, match="'b' has no observed value.*declare its categories"):
+    with pytest.raises(ValueError, match=r"'b' has no observed value.*declare its categories"):
         skgen.make(name).fit(never, Y)
     declared = frame.assign(b=pd.Categorical([None] * 60, categories=["x", "y"]))
     model = skgen.make(name, random_state=0).fit(declared, Y)
@@ -163,7 +163,7 @@ def test_evidence_of_probability_zero(name, classes):
         lambda rows: model.impute(rows, how="draw"),
         lambda rows: model.predict_missing(rows, "c"),
     ):
-        with pytest.raises(ValueError, match="observed cells of row 1 have probability zero under .*alpha > 0"):
+        with pytest.raises(ValueError, match=r"observed cells of row 1 have probability zero under .*alpha > 0"):
             question(asked)
         question(asked.iloc[[0, 2]])
     with pytest.raises(ValueError, match="given cells have probability zero"):
