@@ -17,6 +17,7 @@ _LAZY = {
     "Interval": "skgen.parameters",
     "GenerativeClassifier": "skgen.compose",
     "TransformedDensity": "skgen.compose",
+    "NeuralModel": "skgen.neural",
     "PluginError": "skgen.registry",
     "names": "skgen.registry",
     "get": "skgen.registry",

@@ -14,6 +14,7 @@ from skgen.models.latent.gaussian_mixture import GaussianMixture as GaussianMixt
 from skgen.models.latent.hmm import HMM as HMM
 from skgen.models.latent.mixture import Mixture as Mixture
 from skgen.models.latent.ppca import PPCA as PPCA
+from skgen.neural import NeuralModel as NeuralModel
 from skgen.parameters import Interval as Interval
 from skgen.reading import ColumnWarning as ColumnWarning
 from skgen.reading import columns as columns

@@ -141,6 +141,12 @@ class GenerativeModel(Questions, ChainRule, Streams, Parameters):
             keep = w > 0
             density._update(X[keep], w[keep], stream)
 
+    def _fit_partly_labelled(
+        self, X: np.ndarray, weights: np.ndarray, weight: np.ndarray, known: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """The same where only the rows ``known`` have a label, the others no weight in any class; p(y), (K,)."""
+        return fit_partly_labelled(self, X, weights, weight, known, rng, getattr(self, "max_iter", 100))
+
     def _log_prob_classes(self, X: np.ndarray) -> np.ndarray:
         """log p(x|y), (n, K), without the prior."""
         return np.stack([density._log_prob(X) for density in self.densities_]).T
@@ -229,16 +235,16 @@ class GenerativeModel(Questions, ChainRule, Streams, Parameters):
         else:
             known = codes >= 0
             weights = weights_by_class(codes, weight, len(self.classes_))
+            self._class_share = weights.sum(axis=0) / weights.sum()
             if known.all():
                 part._fit_classes(Z, weights, rng)
-                self._class_share = weights.sum(axis=0) / weight.sum()
             elif self.keeps_rows:
                 raise ValueError(
                     f"{type(self).__name__} keeps the rows themselves, so each unlabelled row would vouch for its own label: leave "
                     "rows without a label out, or use a model with parameters, such as gaussian_mixture."
                 )
             else:
-                self._class_share = fit_partly_labelled(part, Z, weights, weight, known, rng, getattr(self, "max_iter", 100))
+                self._class_share = part._fit_partly_labelled(Z, weights, weight, known, rng)
         if codes is not None:
             self._class_mass = self._class_mass * self._class_share
             _ = self.class_log_prior_  # bad priors are told here, not at the first question

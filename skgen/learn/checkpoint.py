@@ -1,0 +1,125 @@
+"""One file from which a killed training goes on bit for bit: weights, moments, best weights and counters."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+__all__ = ["Checkpoint"]
+
+_FORMAT = "skgen-checkpoint/1"
+_COUNTERS = ("best_loss", "first_loss", "waited", "cuts", "restarts", "rate", "lines", "tried")
+_SECONDS = 1.0  # between two writes: an epoch may be shorter than writing it
+
+
+class Checkpoint:
+    """The file of one training.
+
+    It is written atomically after an epoch (at most once a second), and removed when training ends. A file of another
+    training (other rows, parameters or seed) is refused.
+
+    Parameters
+    ----------
+    path : Path
+        A file that need not exist; its folder must.
+    x : tensor
+        The rows, which the file must have been written for.
+    seed : int
+    """
+
+    def __init__(self, path: Path, x: torch.Tensor, seed: int):
+        self.path, self._last = Path(path), -np.inf
+        if not self.path.parent.is_dir():
+            raise ValueError(f"checkpoint={str(path)!r}: the folder {str(self.path.parent)!r} does not exist.")
+        self._of = hashlib.sha256(x.detach().cpu().contiguous().numpy().tobytes() + str(seed).encode()).hexdigest()
+
+    def _about(self, run: Any) -> str:
+        shapes = {name: list(value.shape) for name, value in run.best.items()}
+        s = run.settings
+        settings = [
+            s.batch_size,
+            s.learning_rate,
+            s.optimizer,
+            s.weight_decay,
+            s.gradient_clip,
+            s.n_iter_no_change,
+            s.n_cuts,
+            s.precision,
+        ]
+        return hashlib.sha256(json.dumps([self._of, shapes, settings]).encode()).hexdigest()
+
+    def write(self, run: Any) -> None:
+        """Keep where ``run`` stands, unless it was kept a moment ago."""
+        now = time.monotonic()
+        if now - self._last < _SECONDS:
+            return
+        self._last = now
+        module = run.net.module_.state_dict()
+        tensors = {f"module/{name}": value for name, value in module.items()}
+        tensors |= {f"best/{name}": value for name, value in run.best.items()}
+        state = run.net.optimizer_.state_dict()["state"]
+        for i, moments in state.items():
+            tensors |= {f"moments/{i}/{name}": torch.as_tensor(value) for name, value in moments.items()}
+        meta = {
+            name: getattr(run, name) for name in ("best_loss", "first_loss", "waited", "cuts", "restarts", "rate", "lines", "tried")
+        }
+        text = {"format": _FORMAT, "about": self._about(run), "run": json.dumps(meta)}
+        part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        try:
+            save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, part, text)
+            with open(part, "rb") as written:
+                os.fsync(written.fileno())
+            os.replace(part, self.path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def read(self, run: Any) -> None:
+        """Put ``run`` where the file was written, if there is one."""
+        if not self.path.exists():
+            return
+        try:
+            with safe_open(self.path, "pt") as file:
+                text = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no mapping
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"checkpoint={str(self.path)!r} cannot be read ({error}): remove it to start afresh.") from None
+        if text.get("format") != _FORMAT or text.get("about") != self._about(run):
+            raise ValueError(
+                f"checkpoint={str(self.path)!r} was written for other rows, parameters or random_state: remove it, or name another."
+            )
+        meta = json.loads(text["run"])
+        for name, value in meta.items():
+            setattr(run, name, value)
+        device = next(iter(run.best.values())).device
+        state: dict[int, dict] = {}
+        module = {}
+        for name, value in tensors.items():
+            kind, _, rest = name.partition("/")
+            if kind == "module":
+                module[rest] = value
+            elif kind == "best":
+                run.best[rest] = value.to(device)
+            else:
+                i, _, moment = rest.partition("/")
+                state.setdefault(int(i), {})[moment] = value
+        run.net.module_.load_state_dict(module)
+        optimizer = run.net.optimizer_
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        for group in optimizer.param_groups:
+            group["lr"] = run.rate
+        for line in run.lines:  # skorch numbers an epoch by the length of its history
+            run.net.history.new_epoch()
+            run.net.history.record("train_loss", line["train_loss"])
+
+    def remove(self) -> None:
+        """Training has ended."""
+        self.path.unlink(missing_ok=True)

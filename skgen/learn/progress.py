@@ -1,0 +1,59 @@
+"""What a long fit tells while it runs: scikit-learn's callbacks (experimental there, so in this module only) and lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+
+__all__ = ["CallbackSupportMixin", "Monitor", "with_callbacks"]
+
+
+class Monitor:
+    """The epochs of one fit as scikit-learn tasks, and a line each if ``verbose``.
+
+    Parameters
+    ----------
+    estimator : estimator that supports callbacks
+        Its callback context must have been begun, by ``begin``.
+    snapshot : callable
+        Takes what an epoch has learnt, and gives the attributes of an estimator fitted that far.
+    verbose : int
+        Every so many epochs a line; 0: none.
+    """
+
+    def __init__(self, estimator: Any, snapshot: Callable[[Any], dict], verbose: int):
+        self._estimator, self._snapshot, self._verbose = estimator, snapshot, verbose
+        self._context = estimator._init_callback_context(max_subtasks=None)
+        self._context.call_on_fit_task_begin(estimator=estimator)
+        self._begin = time.perf_counter()
+
+    def epoch_begins(self) -> None:
+        self._task = self._context.subcontext(task_name="epoch")
+        self._task.call_on_fit_task_begin(estimator=self._estimator)
+
+    def epoch_ends(self, line: dict, learnt: Callable[[], Any]) -> bool:
+        """Whether a callback wants the fit to stop here.
+
+        Parameters
+        ----------
+        line : dict
+            What is known of the epoch: its number, losses in nats a row, learning rate.
+        learnt : callable
+            Gives the module's state; called only if a callback asks for a fitted estimator.
+        """
+        if self._verbose and line["epoch"] % self._verbose == 0:
+            parts = [f"epoch {line['epoch']:4d}"]
+            parts += [f"{name.removesuffix('_loss')} {line[name]:.4f}" for name in ("train_loss", "valid_loss") if name in line]
+            print(
+                "   ".join([*parts, f"rate {line['learning_rate']:.1e}", f"{time.perf_counter() - self._begin:.1f} s"]), flush=True
+            )
+        stop = self._task.call_on_fit_task_end(
+            estimator=self._estimator, metadata=dict(line), reconstruction_attributes=lambda: self._snapshot(learnt())
+        )
+        return bool(stop)
+
+    def end(self) -> None:
+        self._context.call_on_fit_task_end(estimator=self._estimator)
