@@ -46,7 +46,7 @@ def test_conditionals_of_gaussian_mixtures_are_those_of_the_closed_form(k, apart
     roots = rng.normal(size=(3, 4, 4)) * 0.4 + np.eye(4)
     X = np.concatenate([rng.normal(size=(120, 4)) @ root + apart * rng.normal(size=4) for root in roots]) * [1, 0.1, 100, 1]
     unit = X.std(axis=0)
-    asked = removed(X[::12])
+    asked = removed(X[::36])
     for model in (
         GaussianMixture(n_components=k, random_state=0).fit(X),
         Mixture(GaussianMixture(), n_components=k, random_state=0).fit(X),
