@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import field
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from sklearn.base import TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from skgen import registry
+from skgen.base import GenerativeModel
 from skgen.parameters import Parameters
+from skgen.reading import ColumnWarning, columns
 
 __all__ = ["GenerativeImputer"]
 
@@ -20,8 +24,9 @@ class GenerativeImputer(TransformerMixin, Parameters):
 
     Parameters
     ----------
-    model : str or model
-        A registered name or an instance; fitted as a density, on rows with missing cells where it can be.
+    model : "auto", str or model
+        A registered name or an instance; fitted as a density, on rows with missing cells where it can be. "auto" is
+        ``GaussianMixture()`` where all columns are continuous or integer, else ``Mixture(n_components=10)``.
     how : {"mean", "mode", "draw"}
         As in ``impute``: "mean" and "mode" fill each cell by itself, "draw" draws a row's missing cells together and
         keeps their spread.
@@ -37,6 +42,11 @@ class GenerativeImputer(TransformerMixin, Parameters):
     ValueError
         If the model takes no missing cells.
 
+    Notes
+    -----
+    ``set_params(model__n_components=3)``, and so a search over it, works on a model given by name as well. A category that
+    ``fit`` did not see stays as it is, with a warning, and tells nothing about the other cells of its row.
+
     Examples
     --------
     >>> import numpy as np
@@ -46,7 +56,7 @@ class GenerativeImputer(TransformerMixin, Parameters):
     array([ 5., 10.])
     """
 
-    model: Any = field(default="gaussian_mixture", kw_only=False)
+    model: Any = field(default="auto", kw_only=False)
     how: Literal["mean", "mode", "draw"] = "mean"
     random_state: Any = None
 
@@ -59,7 +69,7 @@ class GenerativeImputer(TransformerMixin, Parameters):
             NaN marks a missing cell.
         """
         self._validate_parameters()
-        model = registry.get(self.model)() if isinstance(self.model, str) else clone(self.model)
+        model = self._make(X)
         if model.missing == "none":
             raise ValueError(f"model={self.model!r} takes no missing cells: use one that does, such as gaussian_mixture.")
         seeds = {} if self.random_state is None else {"random_state": self.random_state}
@@ -68,6 +78,31 @@ class GenerativeImputer(TransformerMixin, Parameters):
         if hasattr(self.model_, "feature_names_in_"):
             self.feature_names_in_ = self.model_.feature_names_in_
         return self
+
+    def _make(self, X: Any) -> GenerativeModel:
+        """A fresh model, for this table if it is to be chosen."""
+        if isinstance(self.model, GenerativeModel):
+            return clone(self.model)
+        if not isinstance(self.model, str):
+            raise ValueError(f"model={self.model!r} of GenerativeImputer must be a model of skgen, its name, or 'auto'.")
+        if self.model != "auto":
+            return registry.make(self.model)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ColumnWarning)  # fit warns
+            kinds = set(columns(X).kinds)
+        if kinds <= {"continuous", "integer"}:
+            return registry.make("gaussian_mixture")
+        return registry.make("mixture", n_components=10)
+
+    def set_params(self, **params: Any) -> GenerativeImputer:
+        """Set parameters; those of the model as ``model__name``, which makes a model of its registered name."""
+        if any(name.startswith("model__") for name in params):
+            given = params.get("model", self.model)
+            if isinstance(given, str) and given == "auto":
+                raise ValueError("model='auto' has no parameters to set: give model= a name, such as 'gaussian_mixture', as well.")
+            if isinstance(given, str):
+                params = {**params, "model": registry.make(given)}
+        return super().set_params(**params)
 
     def transform(self, X: Any) -> Any:
         """X with its missing cells filled.
@@ -78,7 +113,33 @@ class GenerativeImputer(TransformerMixin, Parameters):
             In the container given to ``fit``; observed cells as given.
         """
         check_is_fitted(self, "model_")
-        return self.model_.impute(X, how=self.how)
+        if not isinstance(X, pd.DataFrame) or self.model_.columns_.container.kind != "pandas":
+            return self.model_.impute(X, how=self.how)
+        unseen = self._unseen(X)
+        filled = self.model_.impute(X.mask(unseen) if unseen.any(axis=None) else X, how=self.how)
+        for name in X.columns[unseen.any()]:
+            cells = filled[name]
+            if isinstance(cells.dtype, pd.CategoricalDtype):
+                cells = cells.cat.add_categories(X.loc[unseen[name], name].unique())
+            filled[name] = cells.mask(unseen[name], X[name].astype(object))
+        return filled
+
+    def _unseen(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Which cells hold a category that fit did not see."""
+        held = pd.DataFrame(False, index=X.index, columns=X.columns)
+        read = self.model_.columns_
+        for name, kind, levels in zip(read.names, read.kinds, read.levels, strict=True):
+            if kind == "categorical" and name in held:
+                held[name] = (X[name].notna() & ~X[name].isin(levels)).to_numpy()
+        if held.any(axis=None):
+            names = ", ".join(repr(name) for name in X.columns[held.any()])
+            warnings.warn(
+                f"{int(held.sum().sum())} cells of {names} hold a category that fit did not see: each stays as it is, and tells "
+                "nothing about the other cells of its row.",
+                UserWarning,
+                stacklevel=3,
+            )
+        return held
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns, which are those of the table given to ``fit``."""
@@ -94,4 +155,6 @@ class GenerativeImputer(TransformerMixin, Parameters):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        takes = getattr(self.model, "kinds", ("categorical",))
+        tags.input_tags.categorical = tags.input_tags.string = "categorical" in takes
         return tags
