@@ -26,7 +26,7 @@ class GenerativeImputer(TransformerMixin, Parameters):
     ----------
     model : "auto", str or model
         A registered name or an instance; fitted as a density, on rows with missing cells where it can be. "auto" is
-        ``GaussianMixture()`` where all columns are continuous or integer, else ``Mixture(n_components=10)``.
+        ``GaussianMixture()`` where all columns are continuous or integer, else ``ChowLiuTree()``.
     how : {"mean", "mode", "draw"}
         As in ``impute``: "mean" and "mode" fill each cell by itself, "draw" draws a row's missing cells together and
         keeps their spread.
@@ -90,9 +90,7 @@ class GenerativeImputer(TransformerMixin, Parameters):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ColumnWarning)  # fit warns
             kinds = set(columns(X).kinds)
-        if kinds <= {"continuous", "integer"}:
-            return registry.make("gaussian_mixture")
-        return registry.make("mixture", n_components=10)
+        return registry.make("gaussian_mixture" if kinds <= {"continuous", "integer"} else "chow_liu")
 
     def set_params(self, **params: Any) -> GenerativeImputer:
         """Set parameters; those of the model as ``model__name``, which makes a model of its registered name."""
