@@ -4,6 +4,9 @@ from skgen.base import GenerativeModel as GenerativeModel
 from skgen.compose import GenerativeClassifier as GenerativeClassifier
 from skgen.compose import TransformedDensity as TransformedDensity
 from skgen.evaluate.compare import compare as compare
+from skgen.models.autoregressive.fvsbn import FVSBN as FVSBN
+from skgen.models.autoregressive.made import MADE as MADE
+from skgen.models.autoregressive.nade import NADE as NADE
 from skgen.models.explicit.bayes_net import BayesianNetwork as BayesianNetwork
 from skgen.models.explicit.chow_liu import ChowLiuTree as ChowLiuTree
 from skgen.models.explicit.kde import KDE as KDE

@@ -385,8 +385,12 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
         if "_network" not in vars(self):
             return super()._sample_class(k, n, rng)
         generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        drawn = []
         with torch.inference_mode():
-            return self._network.sample(n, self._class(self._tensor(np.empty((n, 0))), k), generator).cpu().numpy().astype(float)
+            for at in _chunks(n):
+                like = self._tensor(np.empty((at.stop - at.start, 0)))
+                drawn.append(self._network.sample(len(like), self._class(like, k), generator).cpu().numpy().astype(float))
+        return np.concatenate(drawn) if drawn else np.empty((0, len(self.columns_)))
 
     @property
     def densities_(self) -> list:
@@ -464,7 +468,7 @@ def _snapshot(model: NeuralModel, state: dict[str, torch.Tensor]) -> dict:
 
 def _chunks(n: int) -> Iterator[slice]:
     for start in range(0, n, _SCORED):
-        yield slice(start, start + _SCORED)
+        yield slice(start, min(start + _SCORED, n))
 
 
 def _is_there(device: str) -> bool:

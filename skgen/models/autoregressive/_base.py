@@ -1,0 +1,264 @@
+"""What autoregressive networks share: orders of the columns, missing cells, ensembles, and draws column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from skgen.neural import NeuralModel
+from skgen.ops.conditionals import Conditionals
+from skgen.parameters import Interval
+from skgen.tables import Columns
+
+__all__ = ["AutoregressiveModel", "AutoregressiveModule"]
+
+
+class AutoregressiveModule(nn.Module):
+    r"""p(x) = prod_i p(x_o(i) | x_o(<i)) for an order o of the columns; with several orders, the mean of their densities.
+
+    A network writes ``outputs``: the parameters of all conditionals, those of a column a function of the columns before it;
+    and, so that a draw costs one pass in all, ``begin``, ``parameters_at`` and ``tell``.
+
+    With several orders it is trained for any order: each batch has one of its own, and a column that has not come yet is
+    told from a zero by an input that says whether a column has come (Uria, Murray & Larochelle 2014). A cell that is
+    missing is a column that never comes.
+    """
+
+    def __init__(self, columns: Columns, n_classes: int, n_components: int, order: Any, n_orders: int):
+        super().__init__()
+        d = len(columns)
+        self.conditionals = Conditionals(columns.kinds, columns.n_levels, n_components)
+        self.n_columns, self.n_classes, self.any_order = d, n_classes, n_orders > 1
+        self._fixed_order = None if isinstance(order, str) else order
+        first = np.arange(d) if self._fixed_order is None else np.asarray(order)
+        self.register_buffer("orders", torch.from_numpy(np.tile(first, (n_orders, 1)).astype(np.int64)))
+        owner = self.conditionals.feature_owner.cpu().numpy()
+        if self.any_order:
+            owner = np.concatenate([owner, np.arange(d)])
+        self._owner, self._made_for = owner, self.conditionals.parameter_owner.cpu().numpy()
+        self.register_buffer("feature_owner", torch.from_numpy(owner), persistent=False)
+        self.register_buffer("parameter_owner", torch.from_numpy(self._made_for), persistent=False)
+        self._random = isinstance(order, str)
+        self.bias = nn.Parameter(torch.zeros(self.n_parameters))
+        if n_classes:
+            self.bias_by_class = nn.Parameter(torch.zeros(n_classes, self.n_parameters))
+
+    @property
+    def n_features(self) -> int:
+        return len(self._owner)
+
+    @property
+    def n_parameters(self) -> int:
+        return self.conditionals.n_parameters
+
+    @property
+    def n_members(self) -> int:
+        """Densities whose mean is p(x)."""
+        return len(self.orders)
+
+    def initialise(self, x: Tensor, weight: Tensor) -> None:
+        """Start from independent columns: the marginals as biases, and whatever is random about the orders."""
+        self.bias.copy_(self.conditionals.initialise(x, weight))
+        for m in range(len(self.orders)):
+            if self._random or m > 0:
+                self.orders[m] = torch.randperm(self.n_columns)
+
+    # ---- what a network writes
+
+    def outputs(self, features: Tensor, c: Tensor | None, place: Tensor, member: int) -> Tensor:
+        """(n, P) from features (n, F); those of column j may depend only on columns k with place[k] < place[j]."""
+        raise NotImplementedError(f"{type(self).__name__} must define outputs(features, c, place, member).")
+
+    def begin(self, n: int, c: Tensor | None, order: np.ndarray, member: int) -> Any:
+        """State before the first column has come."""
+        raise NotImplementedError(f"{type(self).__name__} must define begin, parameters_at and tell.")
+
+    def parameters_at(self, state: Any, i: int) -> Tensor:
+        """(n, p_j) of the column j = order[i], when those before it have been told."""
+        raise NotImplementedError(f"{type(self).__name__} must define begin, parameters_at and tell.")
+
+    def tell(self, state: Any, i: int, features: Tensor) -> None:
+        """The features (n, f_j) of the column order[i] as drawn."""
+        raise NotImplementedError(f"{type(self).__name__} must define begin, parameters_at and tell.")
+
+    # ---- log p
+
+    def output_bias(self, c: Tensor | None) -> Tensor:
+        return self.bias if c is None else self.bias + c @ self.bias_by_class
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the network is shown of rows (n, d); nothing of a missing cell."""
+        shown = self.conditionals.features(x)
+        return torch.cat([shown, (~torch.isnan(x)).to(shown)], dim=1) if self.any_order else shown
+
+    def features_of(self, j: int, x: Tensor) -> Tensor:
+        """The same of cells (n,) of column j."""
+        shown = self.conditionals.feature_column(j, x)
+        return torch.cat([shown, torch.ones_like(shown[:, :1])], dim=1) if self.any_order else shown
+
+    def feature_places(self, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Features in the order of their columns, and where those of the i-th column start, (d + 1,)."""
+        place = np.argsort(order)[self._owner]
+        by_place = np.argsort(place, kind="stable")
+        return by_place, np.searchsorted(place[by_place], np.arange(self.n_columns + 1))
+
+    def place(self, order: Tensor) -> Tensor:
+        """Where each column comes in an order."""
+        return torch.argsort(order)
+
+    def log_prob_columns(self, x: Tensor, c: Tensor | None, member: int = 0) -> Tensor:
+        """log p(x_j | columns before it), (n, d), in the order of one member; 0 where a cell is missing."""
+        parameters = self.outputs(self.features(x), c, self.place(self.orders[member % len(self.orders)]), member)
+        return self.conditionals.log_prob(x, parameters)
+
+    def log_prob(self, x: Tensor, c: Tensor | None) -> Tensor:
+        """log of the mean over members of p(x), (n,)."""
+        each = [self.log_prob_columns(x, c, m).sum(dim=1) for m in range(self.n_members)]
+        return each[0] if len(each) == 1 else torch.logsumexp(torch.stack(each), dim=0) - np.log(len(each))
+
+    def loss(self, x: Tensor, c: Tensor | None, generator: torch.Generator, progress: float) -> Tensor:
+        if self.n_members == 1:
+            return -self.log_prob(x, c)
+        member = int(torch.randint(self.n_members, (1,), generator=generator))
+        order = torch.randperm(self.n_columns, generator=generator).to(x.device) if self.any_order else self.orders[0]
+        parameters = self.outputs(self.features(x), c, self.place(order), member)
+        return -self.conditionals.log_prob(x, parameters).sum(dim=1)
+
+    # ---- draws
+
+    def sample(self, n: int, c: Tensor | None, generator: torch.Generator) -> Tensor:
+        """n rows: each by one member, column by column."""
+        x = torch.full((n, self.n_columns), torch.nan, dtype=self.bias.dtype, device=self.bias.device)
+        return self.complete(x, c, generator)
+
+    def complete(self, x: Tensor, c: Tensor | None, generator: torch.Generator) -> Tensor:
+        """A copy of rows whose NaN cells are drawn given the others; each row by the member its evidence speaks for."""
+        noise = self.conditionals.noise(len(x), generator, self.bias)
+        if self.n_members == 1:
+            return self._complete(x, c, self.orders[0].cpu().numpy(), 0, noise)
+        log_p = torch.stack([self.log_prob_columns(x, c, m).sum(dim=1) for m in range(self.n_members)])
+        choice = torch.rand(len(x), generator=generator, dtype=torch.float64).to(log_p.device)
+        member = (choice > torch.softmax(log_p, dim=0).cumsum(dim=0)[:-1]).sum(dim=0).cpu()
+        out = x.clone()
+        for m, rows in _groups(member.numpy()[:, None]):
+            rows = torch.from_numpy(rows).to(x.device)
+            order = self.orders[m[0] % len(self.orders)].cpu().numpy()
+            for seen, some in _groups((~torch.isnan(x[rows])).cpu().numpy()):
+                at = rows[torch.from_numpy(some).to(x.device)]
+                seen = np.array(seen)
+                # what is observed comes first, each part in the member's order
+                own = order if not self.any_order else np.concatenate([order[seen[order]], order[~seen[order]]])
+                out[at] = self._complete(x[at], None if c is None else c[at], own, int(m[0]), noise[at])
+        return out
+
+    def _complete(self, x: Tensor, c: Tensor | None, order: np.ndarray, member: int, noise: Tensor) -> Tensor:
+        out = x.clone()
+        state = self.begin(len(x), c, order, member)
+        for i, j in enumerate(order.tolist()):
+            hidden = torch.isnan(x[:, j])
+            if bool(hidden.any()):
+                drawn = self.conditionals.sample_column(j, self.parameters_at(state, i), noise[:, j])
+                out[:, j] = torch.where(hidden, drawn, x[:, j])
+            self.tell(state, i, self.features_of(j, out[:, j]))
+        return out
+
+
+def _groups(keys: np.ndarray) -> Iterator[tuple[tuple, np.ndarray]]:
+    """Each distinct row of ``keys``, and the numbers of the rows that are like it."""
+    if not len(keys):
+        return
+    values, which = np.unique(keys, axis=0, return_inverse=True)
+    order = np.argsort(which.ravel(), kind="stable")
+    for value, rows in zip(values, np.split(order, np.cumsum(np.bincount(which.ravel()))[:-1]), strict=True):
+        yield tuple(value.tolist()), rows
+
+
+class AutoregressiveModel(NeuralModel):
+    """p(x) = prod_i p(x_i | x_<i), the conditionals by a network.
+
+    ``missing`` is "suffix" with one order: exact where the missing cells are the last in that order. With ``n_orders`` > 1
+    it is "estimate": what is observed comes first, and each answer is exact in that order, though answers to different
+    questions need not agree.
+    """
+
+    order: Any = None
+    n_orders: Annotated[int, Interval(1)] = 1
+    n_components: Annotated[int, Interval(1)] = 5
+
+    @property
+    def missing(self) -> str:
+        return "estimate" if self.n_orders > 1 else "suffix"
+
+    @property
+    def missing_in_fit(self) -> bool:
+        return True
+
+    def _checked_order(self, d: int) -> Any:
+        """``order`` as an array of column numbers, None or "random"."""
+        if self.order is None or (isinstance(self.order, str) and self.order == "random"):
+            return self.order
+        names = list(self.columns_.names)
+        asked = list(self.order) if isinstance(self.order, (Sequence, np.ndarray)) and not isinstance(self.order, str) else None
+        numbers = None if asked is None else [names.index(a) if a in names else a for a in asked]
+        if numbers is None or sorted(map(str, numbers)) != sorted(map(str, range(d))):
+            raise ValueError(f"order={self.order!r} must be None, 'random' or all {d} columns, each once, by name or number.")
+        return np.array(numbers, dtype=int)
+
+    def _log_prob_classes(self, X: np.ndarray) -> np.ndarray:
+        self._refuse_gaps(X)
+        return super()._log_prob_classes(X)
+
+    def _refuse_gaps(self, X: np.ndarray) -> None:
+        """With one order, what is missing must come last."""
+        if self.n_orders > 1 or not np.isnan(X.sum()) or "_network" not in vars(self):
+            return
+        order = self._network.orders[0].cpu().numpy()
+        hidden = np.isnan(X[:, order])
+        wrong = hidden[:, :-1] & ~hidden[:, 1:]
+        if wrong.any():
+            row, i = np.argwhere(wrong)[0]
+            a, b = self.columns_.names[order[i]], self.columns_.names[order[i + 1]]
+            raise ValueError(
+                f"Row {row} misses column {a!r} and not {b!r}, which comes after it in {type(self).__name__}'s order: use "
+                "n_orders=8 or more, which answers any question, or a model whose `missing` is exact, such as mixture."
+            )
+
+    def _sample_missing(self, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return self._sample_missing_class(0, X, rng)
+
+    def _sample_missing_class(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        if "_network" not in vars(self):
+            return super()._sample_missing_class(k, X, rng)
+        self._refuse_gaps(X)
+        generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        with torch.inference_mode():
+            x = self._tensor(X)
+            return self._network.complete(x, self._class(x, k), generator).cpu().numpy().astype(float)
+
+    # ---- column by column
+
+    def _column_order(self) -> np.ndarray | None:
+        """The one order of the chain rule; None for a mean over several."""
+        density = self.densities_[0]
+        return density._network.orders[0].cpu().numpy() if density._network.n_members == 1 else None
+
+    def _columns_classes(self, X: np.ndarray, what: Literal["log_prob", "cdf"], u: np.ndarray | None = None) -> np.ndarray:
+        """log p or the distribution function of each cell given those before it, (K, n, d)."""
+        if "_network" not in vars(self):
+            return np.concatenate([density._columns_classes(X, what, u) for density in self.densities_])
+        self._refuse_gaps(X)
+        out = []
+        with torch.inference_mode():
+            x, net = self._tensor(X), self._network
+            for k in range(max(1, self._n_classes)):
+                c = self._class(x, k)
+                if what == "log_prob":
+                    out.append(net.log_prob_columns(x, c).cpu().numpy())
+                else:
+                    parameters = net.outputs(net.features(x), c, net.place(net.orders[0]), 0)
+                    out.append(net.conditionals.cdf(x, parameters, self._tensor(u)).cpu().numpy())
+        return np.stack(out)
