@@ -131,10 +131,10 @@ class Binary(_Kind):
     def mean(self, p: Tensor, centre: Tensor, width: Tensor) -> Tensor:
         return torch.sigmoid(p[0])
 
-    def start(self, X: np.ndarray, weight: np.ndarray, width: np.ndarray) -> np.ndarray:
+    def start(self, X: np.ndarray, weight: np.ndarray, centre: np.ndarray, width: np.ndarray) -> np.ndarray:
         """Log-odds (g, 1) of the counts with half a pseudo-row each."""
-        one = (weight[:, None] * (X == 1)).sum(axis=0) + 0.5
-        zero = (weight[:, None] * (X == 0)).sum(axis=0) + 0.5
+        one = weight @ (X == 1) + 0.5
+        zero = weight @ (X == 0) + 0.5
         return np.log(one / zero)[:, None]
 
 
@@ -175,7 +175,7 @@ class Categorical(_Kind):
     def mean(self, p: Tensor, centre: Tensor, width: Tensor) -> Tensor:
         return self._logits(p).argmax(dim=0).to(p)
 
-    def start(self, X: np.ndarray, weight: np.ndarray, width: np.ndarray) -> np.ndarray:
+    def start(self, X: np.ndarray, weight: np.ndarray, centre: np.ndarray, width: np.ndarray) -> np.ndarray:
         """Log-frequencies (g, K) with one pseudo-row spread over the K levels of the column."""
         g, K = X.shape[1], self.n_parameters
         n_levels = np.full(g, K) if self.padding is None else (~self.padding).sum(dim=0)[:, 0].cpu().numpy()
@@ -214,12 +214,12 @@ class _Mixture(_Kind):
         v = m.gather(0, k)[0] + torch.exp(s.gather(0, k)[0]) * self._quantile(u[1])
         return self._rounded(centre.to(p) + width.to(p) * v)
 
-    def start(self, X: np.ndarray, weight: np.ndarray, width: np.ndarray) -> np.ndarray:
+    def start(self, X: np.ndarray, weight: np.ndarray, centre: np.ndarray, width: np.ndarray) -> np.ndarray:
         """A short EM a column: (g, 3C)."""
         share, mean, variance = mixture_start(X, weight, self.n_components, width, self.blur)
         low, high = (np.broadcast_to(limit, width.shape)[:, None] for limit in self._limits(width))
         log_scale = np.log(self._scale(variance) / width[:, None])
-        return np.hstack([np.log(share), mean / width[:, None], _unbound(log_scale, low, high)])
+        return np.hstack([np.log(share), (mean - centre[:, None]) / width[:, None], _unbound(log_scale, low, high)])
 
 
 class Continuous(_Mixture):

@@ -9,6 +9,7 @@ __all__ = ["mixture_start"]
 _BINS = 256  # a value repeated more often than one row in 256 is a bin of its own
 _ROWS = 20_000  # a bias needs no more than these, evenly spaced
 _STEPS = 40
+_TOGETHER = 8  # columns: what they need stays in cache
 _FAR = 1e100  # squares stay finite
 _LEAST = 1e-6  # rows of a component that has none
 _NARROW = 1e-12  # least variance, in squared widths
@@ -67,6 +68,15 @@ def mixture_start(
     """
     every = -(-len(X) // _ROWS)
     X, weight = X[::every], weight[::every] * every
+    pieces = [slice(j, j + _TOGETHER) for j in range(0, X.shape[1], _TOGETHER)]
+    found = [_expectation_maximisation(X[:, some], weight, n_components, width[some], blur) for some in pieces]
+    share, mean, variance = (np.concatenate(part) for part in zip(*found, strict=True))
+    return share, mean, variance
+
+
+def _expectation_maximisation(
+    X: np.ndarray, weight: np.ndarray, n_components: int, width: np.ndarray, blur: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     d, C = X.shape[1], n_components
     # the pseudo-row is the last bin of each column
     mass, at, within, loose = (np.zeros((d, 2 * _BINS + 1)) for _ in range(4))
@@ -81,6 +91,8 @@ def mixture_start(
             mass[j, :b], at[j, :b], within[j, :b], loose[j, :b] = m, mean, variance, ~atom
             at[j, -1] = np.average(mean, weights=m)
             R[_spread_out(m, C), j, np.arange(b)] = 1
+    used = (mass > 0).any(axis=0)
+    mass, at, within, loose, R = mass[:, used], at[:, used], within[:, used], loose[:, used], R[..., used]
     for step in range(_STEPS + 1):
         part = R * mass
         count = part.sum(axis=2)

@@ -296,19 +296,24 @@ class Conditionals(nn.Module):
         X, weight = (torch.as_tensor(a).detach().to("cpu", torch.float64).numpy() for a in (X, weight))
         centre, width = np.zeros(self.n_columns), np.ones(self.n_columns)
         for j, kind in enumerate(self.kinds):
-            seen = ~np.isnan(X[:, j])
-            if kind in ("integer", "continuous") and seen.any():
-                x, w = np.clip(X[seen, j], -1e100, 1e100), weight[seen]
-                centre[j] = np.average(x, weights=w)
-                spread = np.sqrt(np.average((x - centre[j]) ** 2, weights=w))
-                varies = spread > 1e-12 * max(1e-100, np.abs(centre[j]))
-                width[j] = max(spread, 0.5) if kind == "integer" else spread if varies else 1.0
+            if kind not in ("integer", "continuous"):
+                continue
+            x = X[:, j].copy()  # next to one another in memory for the passes below
+            seen = ~np.isnan(x)
+            if not seen.any():
+                continue
+            x, w = np.clip(x[seen], -1e100, 1e100), weight[seen]
+            centre[j] = np.average(x, weights=w)
+            spread = np.sqrt(np.average((x - centre[j]) ** 2, weights=w))
+            varies = spread > 1e-12 * max(1e-100, np.abs(centre[j]))
+            width[j] = max(spread, 0.5) if kind == "integer" else spread if varies else 1.0
         with torch.no_grad():
             self.centre.copy_(torch.from_numpy(centre))
             self.width.copy_(torch.from_numpy(width))
         biases = np.zeros(self.n_parameters)
         for group, columns in zip(self.groups, self._members, strict=True):
-            start = group.start(X[:, columns] - centre[columns], weight, width[columns])
+            own = X if len(columns) == self.n_columns else X[:, columns]
+            start = group.start(own, weight, centre[columns], width[columns])
             for j, own in zip(columns, start, strict=True):
                 at = self.parameters_of(j)
                 biases[at] = own[: at.stop - at.start]
