@@ -479,6 +479,22 @@ def test_start_of_hard_columns():
     assert torch.isfinite(columns.log_prob(x[:1], one_row[None])).all()
 
 
+def test_a_wild_cell_does_not_set_the_unit():
+    X = marginals(2000, 3)[:, [0, 2]]
+    columns, wild = Conditionals(["continuous", "integer"], [0, 0]), Conditionals(["continuous", "integer"], [0, 0])
+    start = columns.initialise(X, np.ones(2000))
+    expected = columns.log_prob(torch.from_numpy(X[10:]), start.expand(1990, -1))
+    X[3], X[4] = [1e100, 1e12], [-1e100, -1e12]
+    start = wild.initialise(X, np.ones(2000))
+    found = wild.log_prob(torch.from_numpy(X[10:]), start.expand(1990, -1))
+    assert (wild.width < 2 * columns.width).all()
+    assert (found.mean(dim=0) > expected.mean(dim=0) - 0.03).all()
+    for dtype in (torch.float32, torch.float64):
+        x, p = torch.from_numpy(X).to(dtype), start.to(dtype).expand(2000, -1)
+        assert torch.isfinite(wild.log_prob(x, p)).all()
+        assert (wild.features(x).abs() <= FEATURE_LIMIT).all()
+
+
 # ---- the tests can fail
 
 

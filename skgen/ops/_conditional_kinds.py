@@ -61,6 +61,8 @@ class _MixtureLogProb(torch.autograd.Function):
         log_p, by_t, by_s = component(t, s, width.to(p))
         share, log_total = _softmax(a)
         r, log_joint = _softmax(log_p.add_(a))  # r_k = p(k | x)
+        if not any(ctx.needs_input_grad[:2]):
+            return log_joint - log_total
         into = torch.empty_like(p).view(3, *a.shape)
         torch.sub(r, share, out=into[0])
         # t = ((x - centre) / width - m) e^-s:  dt/dm = -e^-s,  dt/ds = -t

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from skgen.ops._conditional_kinds import Binary, Categorical, Continuous, Integer
+from skgen.ops._mixture_start import within_fences
 
 __all__ = ["FEATURE_LIMIT", "Conditionals"]
 
@@ -279,8 +280,9 @@ class Conditionals(nn.Module):
 
         A network whose last layer has zero weights and these biases is the model of independent columns. Centre and
         width are the weighted mean and standard deviation (1 for a constant continuous column, at least 1/2 for an
-        integer one). Frequencies and mixtures are smoothed by one pseudo-row; a mixture is fitted by a short EM to the
-        column alone, on at most 20,000 evenly spaced rows. No randomness.
+        integer one). One wild cell does not set a column's unit: cells are first brought within ten times q95 - q5 of
+        these quantiles, where that is not zero. Frequencies and mixtures are smoothed by one pseudo-row; a mixture is
+        fitted by a short EM to the column alone, on at most 20,000 evenly spaced rows. No randomness.
 
         Parameters
         ----------
@@ -302,7 +304,8 @@ class Conditionals(nn.Module):
             seen = ~np.isnan(x)
             if not seen.any():
                 continue
-            x, w = np.clip(x[seen], -1e100, 1e100), weight[seen]
+            w = weight[seen]
+            x = within_fences(x[seen], w)
             centre[j] = np.average(x, weights=w)
             spread = np.sqrt(np.average((x - centre[j]) ** 2, weights=w))
             varies = spread > 1e-12 * max(1e-100, np.abs(centre[j]))
