@@ -141,15 +141,15 @@ class Binary(_Kind):
 
 
 class Categorical(_Kind):
-    """p(k) = softmax(z)_k. Columns of different K share one call: ``real`` (g, K) says which outputs exist."""
+    """p(k) = softmax(z)_k. Columns of different K share one call: ``padding`` (K, g, 1) says which outputs do not exist."""
 
     rows_last = True
 
     def __init__(self, n_levels: list[int]):
         super().__init__()
         self.n_parameters = self.n_features = max(n_levels)
-        real = torch.arange(self.n_parameters) < torch.tensor(n_levels)[:, None]
-        self.register_buffer("padding", None if real.all() else ~real.T[:, :, None], persistent=False)
+        padding = np.arange(self.n_parameters)[:, None] >= np.array(n_levels)  # numpy: nothing of it may land on torch's meta device
+        self.register_buffer("padding", torch.from_numpy(padding[:, :, None]) if padding.any() else None, persistent=False)
 
     def alone(self, n_levels: int) -> Categorical:
         return self if self.padding is None else Categorical([n_levels])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -40,21 +41,25 @@ class _Scan(torch.autograd.Function):
         return out
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         a, x, W, V = ctx.saved_tensors
         a, ends, starts = a.clone(), ctx.ends, ctx.starts
         back = torch.zeros_like(a)
         grad_W, grad_V = torch.zeros_like(W), torch.empty_like(V)
+        grad_x = torch.zeros_like(x) if ctx.needs_input_grad[1] else None
         for i in reversed(range(len(ends) - 1)):
             p, f = slice(starts[i], starts[i + 1]), slice(ends[i], ends[i + 1])
             if i < len(ends) - 2:
                 torch.mm(x[:, f].T, back, out=grad_W[f])
+                if grad_x is not None:
+                    torch.mm(back, W[f].T, out=grad_x[:, f])
                 a.addmm_(x[:, f], W[f], alpha=-1)
             h = _activate(a, ctx.relu)
             torch.mm(grad[:, p].T, h, out=grad_V[p])
             slope = (h > 0).to(h) if ctx.relu else h * (1 - h)
             back.addcmul_(grad[:, p] @ V[p], slope)
-        return back, None, grad_W, grad_V, None, None, None
+        return back, grad_x, grad_W, grad_V, None, None, None
 
 
 class _Network(AutoregressiveModule):
@@ -159,6 +164,10 @@ class NADE(AutoregressiveModel):
     hidden_layer_sizes: tuple = (256,)
     activation: Literal["sigmoid", "relu"] = "sigmoid"
     learning_rate: Annotated[float, Interval(0, open_low=True)] = 2e-3
+
+    quick = MappingProxyType(
+        {"hidden_layer_sizes": (16,), "n_components": 1, "max_epochs": 6, "learning_rate": 0.03, "batch_size": 64}
+    )
 
     def _module(self, columns: Columns, n_classes: int) -> nn.Module:
         sizes = tuple(self.hidden_layer_sizes)
