@@ -84,7 +84,7 @@ def test_outputs_and_inputs_are_sorted_by_column():
             assert (owner[of(j)] == j).all()
             assert (owner == j).sum() == of(j).stop - of(j).start
     assert not list(columns.parameters())
-    assert set(columns.state_dict()) == {"centre", "width"}
+    assert set(columns.state_dict()) == {"centre", "width", "start", "unit"}
 
 
 def test_a_column_depends_on_its_own_outputs_alone():
@@ -534,3 +534,14 @@ def test_a_forgotten_width_is_seen(monkeypatch):
         assert_density_integrates_to_one(1.0, 0)
     with pytest.raises(AssertionError):
         assert_is_scipys(1.0)
+
+
+def test_a_small_step_moves_a_narrow_component_by_little():
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random(2000) < 0.9, 0.0, rng.gamma(2, 5000, 2000).round())[:, None]  # capital gains: nearly always 0
+    columns = Conditionals(["integer"], [0])
+    bias = columns.initialise(x, np.ones(2000))
+    rows = torch.from_numpy(x)
+    before = columns.log_prob(rows, bias.expand(2000, -1)).mean()
+    after = columns.log_prob(rows, (bias + 0.1 * torch.from_numpy(rng.choice([-1.0, 1.0], len(bias)))).expand(2000, -1)).mean()
+    assert abs(after - before) < 0.3

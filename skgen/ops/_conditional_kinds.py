@@ -148,7 +148,7 @@ class Categorical(_Kind):
     def __init__(self, n_levels: list[int]):
         super().__init__()
         self.n_parameters = self.n_features = max(n_levels)
-        padding = np.arange(self.n_parameters)[:, None] >= np.array(n_levels)  # numpy: nothing of it may land on torch's meta device
+        padding = np.arange(self.n_parameters)[:, None] >= np.array(n_levels)  # numpy: it is there on the meta device too
         self.register_buffer("padding", torch.from_numpy(padding[:, :, None]) if padding.any() else None, persistent=False)
 
     def alone(self, n_levels: int) -> Categorical:
@@ -209,6 +209,11 @@ class _Mixture(_Kind):
     def _parts(self, p: Tensor, width: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         a, m, raw = p.reshape(3, self.n_components, *p.shape[1:]).unbind(0)
         return a, m, _bound(raw, *self._limits(width.to(p)))
+
+    def scale_at(self, outputs: np.ndarray, width: float) -> np.ndarray:
+        """The scales (C,) in widths that the outputs (3C,) of one column stand for."""
+        raw = torch.from_numpy(outputs[2 * self.n_components :])
+        return torch.exp(_bound(raw, *self._limits(torch.tensor(width)))).numpy()
 
     def draw(self, p: Tensor, u: Tensor, centre: Tensor, width: Tensor) -> Tensor:
         a, m, s = self._parts(p, width)

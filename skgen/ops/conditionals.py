@@ -36,8 +36,11 @@ class Conditionals(nn.Module):
     between log 1e-3 and log 1e3 widths, so that log p of a continuous cell is at most 5.99 - log(width) nats even where a
     value repeats; a component of an integer column has a scale of at least 0.05 whole numbers.
 
-    The module has no trainable parameters; ``centre`` and ``width`` are its state. It follows dtype and device of its
-    inputs.
+    An output for a mean counts from where ``initialise`` put that component, in units of its scale there: a step of a
+    network then moves every component by as much of its own width, be it that of a repeated value or of a tail.
+
+    The module has no trainable parameters; ``centre``, ``width``, ``start`` and ``unit`` are its state. It follows dtype and
+    device of its inputs.
 
     Parameters
     ----------
@@ -98,6 +101,9 @@ class Conditionals(nn.Module):
 
         self.register_buffer("centre", torch.zeros(d, dtype=torch.float64))
         self.register_buffer("width", torch.ones(d, dtype=torch.float64))
+        self.register_buffer("start", torch.zeros(self.n_parameters))
+        self.register_buffer("unit", torch.ones(self.n_parameters))
+        self._numeric = bool({"integer", "continuous"} & set(kinds))
         # where the outputs of each group lie, group after group; padding points at output 0 and is masked later
         order = [self._positions(j, group.n_parameters) for group, columns in made for j in columns]
         self._keep("_order", np.concatenate(order))
@@ -155,6 +161,8 @@ class Conditionals(nn.Module):
     def _grouped(self, parameters: Tensor) -> list[Tensor]:
         """The outputs of each group as (n_p, n, g), or (n_p, g, n) if its kind wants rows last."""
         n, out = len(parameters), []
+        if self._numeric:
+            parameters = torch.addcmul(self.start.to(parameters), self.unit.to(parameters), parameters)
         if not self._in_order:
             parameters = parameters.index_select(1, self._order)
         sizes = [len(columns) * group.n_parameters for group, columns in zip(self.groups, self._members, strict=True)]
@@ -271,6 +279,9 @@ class Conditionals(nn.Module):
             Uniforms in (0, 1): the first chooses the level or the component, the second the place within the component.
         """
         unit = (self.centre[j : j + 1, None], self.width[j : j + 1, None])
+        if self._numeric:
+            at = self.parameters_of(j)
+            parameters = torch.addcmul(self.start[at].to(parameters), self.unit[at].to(parameters), parameters)
         return self._alone[j].draw(parameters.T[:, None], u.T[:, None].to(parameters), *unit)[0]
 
     # ---- the start
@@ -313,13 +324,20 @@ class Conditionals(nn.Module):
         with torch.no_grad():
             self.centre.copy_(torch.from_numpy(centre))
             self.width.copy_(torch.from_numpy(width))
-        biases = np.zeros(self.n_parameters)
+        biases, begin, unit = np.zeros(self.n_parameters), np.zeros(self.n_parameters), np.ones(self.n_parameters)
         for group, columns in zip(self.groups, self._members, strict=True):
             own = X if len(columns) == self.n_columns else X[:, columns]
             start = group.start(own, weight, centre[columns], width[columns])
-            for j, own in zip(columns, start, strict=True):
+            for j, found in zip(columns, start, strict=True):
                 at = self.parameters_of(j)
-                biases[at] = own[: at.stop - at.start]
+                biases[at] = found[: at.stop - at.start]
+                if self.kinds[j] in ("integer", "continuous"):
+                    means = slice(at.start + self.n_components, at.start + 2 * self.n_components)
+                    begin[means], biases[means] = biases[means], 0.0
+                    unit[means] = group.scale_at(found, width[j])
+        with torch.no_grad():
+            self.start.copy_(torch.from_numpy(begin))
+            self.unit.copy_(torch.from_numpy(unit))
         return torch.from_numpy(biases)
 
     def extra_repr(self) -> str:
