@@ -19,7 +19,7 @@ SCALES = {"usual": 1.0, "wide": 8.0, "extreme": 60.0}
 
 def mixed(n=50, spread=1.0, n_components=3, dtype=torch.float64, seed=0):
     """A mixed table, units of its own, outputs of a random network, and draws."""
-    columns = Conditionals(MIXED, LEVELS, n_components)
+    columns = Conditionals(MIXED, LEVELS, n_components, astray=0)
     columns.centre.copy_(torch.tensor([0.3, 0, 7, 0, 0, -1, 0, 0, -40]))
     columns.width.copy_(torch.tensor([1.5, 1, 4, 1, 1, 0.2, 1, 1, 30]))
     generator = torch.Generator().manual_seed(seed)
@@ -28,7 +28,7 @@ def mixed(n=50, spread=1.0, n_components=3, dtype=torch.float64, seed=0):
 
 
 def alone(kind, n_components=3, centre=0.0, width=1.0):
-    columns = Conditionals([kind], [0], n_components)
+    columns = Conditionals([kind], [0], n_components, astray=0)
     columns.centre.fill_(centre)
     columns.width.fill_(width)
     return columns
@@ -545,3 +545,30 @@ def test_a_small_step_moves_a_narrow_component_by_little():
     before = columns.log_prob(rows, bias.expand(2000, -1)).mean()
     after = columns.log_prob(rows, (bias + 0.1 * torch.from_numpy(rng.choice([-1.0, 1.0], len(bias)))).expand(2000, -1)).mean()
     assert abs(after - before) < 0.3
+
+
+@pytest.mark.parametrize("kind", ["continuous", "integer"])
+def test_a_cell_far_from_what_the_network_says_costs_nats_not_millions(kind):
+    sure = Conditionals([kind], [0], n_components=2)
+    plain = Conditionals([kind], [0], n_components=2, astray=0)
+    sure.width.fill_(10.0)
+    plain.width.fill_(10.0)
+    p = torch.tensor([[0.0, 0.0, 0.5, 0.5, -9.0, -9.0]], dtype=torch.float64)  # within a hair of half a width above the centre
+    x = torch.tensor([[-20.0], [5.0], [7.0], [60.0]], dtype=torch.float64)
+    each = p.expand(4, -1)
+    wide = torch.distributions.TransformedDistribution(
+        torch.distributions.Uniform(0.0, 1.0), [torch.distributions.SigmoidTransform().inv]
+    )
+    if kind == "continuous":
+        astray = torch.exp(wide.log_prob(x[:, 0] / 20)) / 20
+    else:
+        astray = wide.cdf((x[:, 0] + 0.5) / 20) - wide.cdf((x[:, 0] - 0.5) / 20)
+    expected = 0.999 * plain.log_prob(x, each)[:, 0].exp() + 0.001 * astray
+    np.testing.assert_allclose(sure.log_prob(x, each)[:, 0].exp(), expected, rtol=1e-5)
+    assert (sure.log_prob(x, each) > -15).all()
+    assert plain.log_prob(x, each).min() < -500
+    n = 200_000
+    drawn = sure.sample(p.expand(n, -1), torch.Generator().manual_seed(0))
+    assert 100 < (abs(drawn - 5) > 3).sum() < 300  # about one in a thousand
+    cdf = sure.cdf(drawn, p.expand(n, -1), torch.rand(n, 1, generator=torch.Generator().manual_seed(1)))
+    assert stats.kstest(cdf[:, 0].numpy(), "uniform").pvalue > 1e-3

@@ -23,6 +23,9 @@ __all__ = ["LEAST_SCALE", "LEAST_STEP", "MOST_SCALE", "Binary", "Categorical", "
 LEAST_SCALE, MOST_SCALE = 1e-3, 1e3
 #: The least scale of a component of an integer column, in whole numbers: it can hold .9999 of one value.
 LEAST_STEP = 0.05
+#: Every numeric conditional is, with a small probability, a logistic about the column's centre, so wide in widths: a cell
+#: where a network is too sure of itself costs some ten nats, not a million.
+ASTRAY_SCALE = 2.0
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -198,9 +201,9 @@ class _Mixture(_Kind):
     rows_last = True
     n_features = 1
 
-    def __init__(self, n_components: int):
+    def __init__(self, n_components: int, astray: float):
         super().__init__()
-        self.n_components, self.n_parameters = n_components, 3 * n_components
+        self.n_components, self.n_parameters, self.astray = n_components, 3 * n_components, astray
 
     def _limits(self, width):
         """Bounds of s for columns of this width, tensors or arrays alike."""
@@ -215,10 +218,26 @@ class _Mixture(_Kind):
         raw = torch.from_numpy(outputs[2 * self.n_components :])
         return torch.exp(_bound(raw, *self._limits(torch.tensor(width)))).numpy()
 
+    def log_prob(self, x: Tensor, p: Tensor, centre: Tensor, width: Tensor) -> Tensor:
+        inside = self._log_mixture(x, p, centre, width)
+        if self.astray == 0:
+            return inside
+        t = ((x - centre.to(x)) / (ASTRAY_SCALE * width.to(x))).to(p)
+        astray = self._log_astray(t, width.to(p))
+        return torch.logaddexp(inside + math.log1p(-self.astray), astray + math.log(self.astray))
+
+    def cdf(self, x: Tensor, p: Tensor, u: Tensor, centre: Tensor, width: Tensor) -> Tensor:
+        t = ((x - centre.to(x)) / (ASTRAY_SCALE * width.to(x))).to(p)
+        return (1 - self.astray) * self._mixture_cdf(x, p, u, centre, width) + self.astray * self._astray_cdf(t, u, width.to(p))
+
+    def mean(self, p: Tensor, centre: Tensor, width: Tensor) -> Tensor:
+        return (1 - self.astray) * self._mixture_mean(p, centre, width) + self.astray * centre.to(p)
+
     def draw(self, p: Tensor, u: Tensor, centre: Tensor, width: Tensor) -> Tensor:
         a, m, s = self._parts(p, width)
-        k = _choose(torch.softmax(a, dim=0), u[0])[None]
+        k = _choose(torch.softmax(a, dim=0), (u[0] - self.astray) / (1 - self.astray))[None]
         v = m.gather(0, k)[0] + torch.exp(s.gather(0, k)[0]) * self._quantile(u[1])
+        v = torch.where(u[0] < self.astray, ASTRAY_SCALE * torch.logit(u[1]), v)
         return self._rounded(centre.to(p) + width.to(p) * v)
 
     def start(self, X: np.ndarray, weight: np.ndarray, centre: np.ndarray, width: np.ndarray) -> np.ndarray:
@@ -237,7 +256,7 @@ class Continuous(_Mixture):
     def _limits(self, width):
         return math.log(LEAST_SCALE), math.log(MOST_SCALE)
 
-    def log_prob(self, x: Tensor, p: Tensor, centre: Tensor, width: Tensor) -> Tensor:
+    def _log_mixture(self, x: Tensor, p: Tensor, centre: Tensor, width: Tensor) -> Tensor:
         log_p = _MixtureLogProb.apply(p, x, centre, width, self._limits(width.to(p)), self._component)
         return log_p - (torch.log(width) + _HALF_LOG_2PI).to(p)
 
@@ -247,14 +266,23 @@ class Continuous(_Mixture):
         square = t * t
         return square.mul(-0.5).sub_(s), -t, torch.full_like(s, -1)
 
-    def cdf(self, x: Tensor, p: Tensor, u: Tensor, centre: Tensor, width: Tensor) -> Tensor:
+    def _mixture_cdf(self, x: Tensor, p: Tensor, u: Tensor, centre: Tensor, width: Tensor) -> Tensor:
         a, m, s = self._parts(p, width)
         below = torch.special.ndtr(_standard(x, m, s, centre, width))
         return (torch.softmax(a, dim=0) * below).sum(dim=0)
 
-    def mean(self, p: Tensor, centre: Tensor, width: Tensor) -> Tensor:
+    def _mixture_mean(self, p: Tensor, centre: Tensor, width: Tensor) -> Tensor:
         a, m, _ = self._parts(p, width)
         return centre.to(p) + width.to(p) * (torch.softmax(a, dim=0) * m).sum(dim=0)
+
+    @staticmethod
+    def _log_astray(t: Tensor, width: Tensor) -> Tensor:
+        # log of S(t) S(-t) / sigma
+        return -_softplus(t) - _softplus(-t) - torch.log(ASTRAY_SCALE * width)
+
+    @staticmethod
+    def _astray_cdf(t: Tensor, u: Tensor, width: Tensor) -> Tensor:
+        return torch.sigmoid(t)
 
     @staticmethod
     def _quantile(u: Tensor) -> Tensor:
@@ -278,7 +306,7 @@ class Integer(_Mixture):
         log = torch.log if isinstance(width, Tensor) else np.log
         return math.log(LEAST_STEP) - log(width), math.log(MOST_SCALE) + 0 * width
 
-    def log_prob(self, x: Tensor, p: Tensor, centre: Tensor, width: Tensor) -> Tensor:
+    def _log_mixture(self, x: Tensor, p: Tensor, centre: Tensor, width: Tensor) -> Tensor:
         return _MixtureLogProb.apply(p, x, centre, width, self._limits(width.to(p)), self._component)
 
     @staticmethod
@@ -297,13 +325,13 @@ class Integer(_Mixture):
         by_s = (left + right).mul_(-0.5).sub_(step.expm1().reciprocal_()).mul_(step)
         return log_p, left.sub_(right), by_s
 
-    def cdf(self, x: Tensor, p: Tensor, u: Tensor, centre: Tensor, width: Tensor) -> Tensor:
+    def _mixture_cdf(self, x: Tensor, p: Tensor, u: Tensor, centre: Tensor, width: Tensor) -> Tensor:
         a, m, s = self._parts(p, width)
         t, step = _standard(x, m, s, centre, width), torch.exp(-s) / width.to(p)
         below = torch.sigmoid(t - step / 2) + u * torch.exp(self._component(t, s, width.to(p))[0])
         return (torch.softmax(a, dim=0) * below).sum(dim=0)
 
-    def mean(self, p: Tensor, centre: Tensor, width: Tensor) -> Tensor:
+    def _mixture_mean(self, p: Tensor, centre: Tensor, width: Tensor) -> Tensor:
         a, m, s = self._parts(p, width)
         mu, step = centre.to(p) + width.to(p) * m, torch.exp(-s) / width.to(p)
         whole = torch.round(mu)
@@ -315,6 +343,13 @@ class Integer(_Mixture):
             offset = offset + torch.sigmoid((f - k - 0.5) * narrow) - torch.sigmoid((-f - k - 0.5) * narrow)
         each = torch.where(step > 1, whole + offset, mu)
         return (torch.softmax(a, dim=0) * each).sum(dim=0)
+
+    def _log_astray(self, t: Tensor, width: Tensor) -> Tensor:
+        return self._component(t, torch.full_like(t, math.log(ASTRAY_SCALE)), width)[0]
+
+    def _astray_cdf(self, t: Tensor, u: Tensor, width: Tensor) -> Tensor:
+        step = 1 / (ASTRAY_SCALE * width)
+        return torch.sigmoid(t - step / 2) + u * torch.exp(self._log_astray(t, width))
 
     @staticmethod
     def _quantile(u: Tensor) -> Tensor:

@@ -50,6 +50,9 @@ class Conditionals(nn.Module):
         K of the categorical columns; not read for the others.
     n_components : int, default=5
         C, for integer and continuous columns.
+    astray : float, default=1e-3
+        Probability that such a cell is drawn from a wide logistic about its column's centre whatever the network says: being
+        too sure of itself then costs some ten nats a cell and not a million.
 
     Attributes
     ----------
@@ -67,7 +70,7 @@ class Conditionals(nn.Module):
 
     Examples
     --------
-    >>> columns = Conditionals(["binary", "categorical", "continuous"], [2, 3, 0], n_components=1)
+    >>> columns = Conditionals(["binary", "categorical", "continuous"], [2, 3, 0], n_components=1, astray=0)
     >>> columns.parameter_owner.tolist(), columns.feature_owner.tolist()
     ([0, 1, 1, 1, 2, 2, 2], [0, 1, 1, 1, 2])
     >>> x = torch.tensor([[1.0, 2.0, 0.5], [0.0, torch.nan, 0.0]])
@@ -78,13 +81,13 @@ class Conditionals(nn.Module):
             [-0.6931,  0.0000, -0.9189]])
     """
 
-    def __init__(self, kinds: Sequence[str], n_levels: Sequence[int], n_components: int = 5):
+    def __init__(self, kinds: Sequence[str], n_levels: Sequence[int], n_components: int = 5, astray: float = 1e-3):
         super().__init__()
         kinds, n_levels = list(kinds), [int(k) for k in n_levels]
         _check(kinds, n_levels, n_components)
         d = self.n_columns = len(kinds)
         self.kinds, self.n_components = kinds, n_components
-        made = [_group_of(kinds, n_levels, columns, n_components) for columns in _alike(kinds, n_levels)]
+        made = [_group_of(kinds, n_levels, columns, n_components, astray) for columns in _alike(kinds, n_levels)]
         sizes, widths = np.zeros(d, dtype=int), np.ones(d, dtype=int)
         for j, kind in enumerate(kinds):
             sizes[j] = n_levels[j] if kind == "categorical" else 1 if kind == "binary" else 3 * n_components
@@ -365,13 +368,15 @@ def _alike(kinds: list[str], n_levels: list[int]) -> list[list[int]]:
     return list(found.values())
 
 
-def _group_of(kinds: list[str], n_levels: list[int], columns: list[int], n_components: int) -> tuple[nn.Module, list[int]]:
+def _group_of(
+    kinds: list[str], n_levels: list[int], columns: list[int], n_components: int, astray: float
+) -> tuple[nn.Module, list[int]]:
     kind = kinds[columns[0]]
     if kind == "binary":
         return Binary(), columns
     if kind == "categorical":
         return Categorical([n_levels[j] for j in columns]), columns
-    return (Integer if kind == "integer" else Continuous)(n_components), columns
+    return (Integer if kind == "integer" else Continuous)(n_components, astray), columns
 
 
 def _without_nan(x: Tensor) -> tuple[Tensor, Tensor | None]:
