@@ -23,6 +23,8 @@ _LAZY = {
     "get": "skgen.registry",
     "make": "skgen.registry",
     "compare": "skgen.evaluate.compare",
+    "Snapshots": "skgen.evaluate.snapshots",
+    "HistoryDisplay": "skgen.evaluate.displays",
 }
 
 

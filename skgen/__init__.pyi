@@ -4,6 +4,8 @@ from skgen.base import GenerativeModel as GenerativeModel
 from skgen.compose import GenerativeClassifier as GenerativeClassifier
 from skgen.compose import TransformedDensity as TransformedDensity
 from skgen.evaluate.compare import compare as compare
+from skgen.evaluate.displays import HistoryDisplay as HistoryDisplay
+from skgen.evaluate.snapshots import Snapshots as Snapshots
 from skgen.models.autoregressive.fvsbn import FVSBN as FVSBN
 from skgen.models.autoregressive.made import MADE as MADE
 from skgen.models.autoregressive.nade import NADE as NADE

@@ -39,6 +39,7 @@ _WEAKEST_FIRST = ("estimate", "bound", "exact")
 _FLOATING = ("floating", "mixed-integer-float", "decimal")
 #: Fitted state whose name does not end in "_".
 _STATE = ("_fitted", "_coding", "_class_share", "_class_mass", "_learnt", "_batches")
+_NO_GAPS = ("none", "suffix")  # answers to `missing` of models that need every cell but perhaps the last
 _PART_ONLY = ("task", "priors", "unlabeled", "column_kinds")
 
 
@@ -374,7 +375,7 @@ class GenerativeModel(Questions, ChainRule, Streams, Parameters):
 
     def _log_density_chunk(self, table: Any) -> tuple[np.ndarray, np.ndarray | None]:
         coded, outside = self.columns_.encode(table)
-        if outside is not None and self.missing == "none":  # such a model cannot leave a cell out
+        if outside is not None and self.missing in _NO_GAPS:  # such a model cannot leave a cell out
             log_p = np.full((len(coded), len(vars(self).get("classes_", (0,)))), -np.inf)
             if not outside.all():
                 log_p[~outside] = self._log_prob_coded(coded[~outside])
@@ -427,10 +428,10 @@ class GenerativeModel(Questions, ChainRule, Streams, Parameters):
     def predict_joint_log_proba(self, X: Any) -> np.ndarray:
         """log p(x|y) + log p(y), (n, K), nats, in the units of the data. A cell outside the support is left out."""
         log_p, outside = self._log_density(X)
-        if outside is not None and self.missing == "none":
+        if outside is not None and self.missing in _NO_GAPS:
             raise ValueError(
                 f"Row {int(np.argmax(outside))} of X has a cell outside what was seen in fit, and "
-                f"{type(self).__name__} cannot leave a cell out: drop the row or declare the level in fit."
+                f"{type(self).__name__} cannot leave a cell out, new or NaN: drop the row or declare the level in fit."
             )
         if outside is not None:
             warnings.warn(
@@ -519,7 +520,7 @@ class GenerativeModel(Questions, ChainRule, Streams, Parameters):
         tags.estimator_type = "density_estimator" if self.task == "density" else "classifier"
         tags.classifier_tags = None if self.task == "density" else ClassifierTags()
         tags.target_tags.required = self.task == "classify"
-        tags.input_tags.allow_nan = self.missing != "none"
+        tags.input_tags.allow_nan = self.missing not in _NO_GAPS  # a cell anywhere, as scikit-learn means it
         tags.input_tags.categorical = tags.input_tags.string = "categorical" in self.kinds
         return tags
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import functools
 import threading
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -50,6 +52,8 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
     weight_decay : float
     gradient_clip : float or None
         Largest norm of a step's gradient.
+    averaging : float
+        The weights that are watched and kept are a running mean over so many epochs; 0: those of the last step.
     early_stopping : bool
         Hold out ``validation_fraction`` of the rows (of each class), stop when their log-likelihood no longer rises, and
         keep the weights that were best. False: all rows are trained on, and watched.
@@ -85,6 +89,7 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
     optimizer: Literal["adam", "adamw", "sgd", "lbfgs"] = "adam"
     weight_decay: Annotated[float, Interval(0)] = 0.0
     gradient_clip: Annotated[float, Interval(0, open_low=True)] | None = 10.0
+    averaging: Annotated[float, Interval(0)] = 0.0
     early_stopping: bool = True
     validation_fraction: Annotated[float, Interval(0, 1, open_low=True, open_high=True)] = 0.1
     n_iter_no_change: Annotated[int, Interval(1)] = 10
@@ -98,6 +103,9 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
 
     kinds = frozenset({"continuous", "integer", "binary", "categorical"})
     streams = True
+    known_gaps = MappingProxyType(
+        {"check_sample_weight_equivalence_on_dense_data": "rows held out and mini-batches are drawn: equal in distribution"}
+    )
 
     def _module(self, columns: Columns, n_classes: int) -> nn.Module:
         """The network for these columns; ``n_classes`` is 0 without classes. Constant tensors come from torch.from_numpy."""
@@ -129,7 +137,10 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
         KeyboardInterrupt
             Passed on. An earlier fit stays whole; a first one keeps the best weights so far.
         """
-        trial = _Trial(self, X_val, y_val)
+        self._validate_parameters()
+        if X_val is None and y_val is not None:
+            raise ValueError("y_val is given without X_val: give the rows that it labels.")
+        trial = _Trial(self, X, None if self.task == "density" else y, sample_weight, X_val, y_val)
         before = dict(vars(self))
         self._trial = trial
         try:
@@ -139,9 +150,9 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
                 vars(self).update(before)
         finally:
             vars(self).pop("_trial", None)
-            trial.monitor.end()
         if trial.interrupted:
             raise KeyboardInterrupt
+        trial.monitor.end()
         return self
 
     def _first_rows(self, *args: Any, **kwargs: Any) -> tuple[np.ndarray, np.ndarray, Any]:
@@ -162,6 +173,8 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
     def _is_shared(self) -> bool:
         return self.class_conditional == "shared"
 
+    _knows_all_classes = _is_shared
+
     def _fit(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
         self._train(X, None, weight, rng)
 
@@ -174,7 +187,7 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
             self._train(X, None, weights[:, 0], rng, trial=trial)
         elif self._is_shared:
             self._train(X, *shares(weights), rng, trial=trial)
-        elif trial is None or self.n_jobs not in (None, 1):
+        elif trial is None or (self.n_jobs not in (None, 1) and self.checkpoint is None):
             super()._fit_classes(X, weights, rng)
         else:
             self.densities_ = []
@@ -220,8 +233,10 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
             share = (weight @ c) / weight.sum()
         seed = int(rng.integers(2**62))
         settings = self._settings(len(X), max_epochs)
-        if trial is not None:
-            start = trial.start
+        if trial is None:
+            settings.checkpoint = None  # a part of another model, of which there are several
+        else:
+            start = trial.start(len(self.columns_), K)
             if settings.checkpoint is not None and trial.class_code is not None:
                 settings.checkpoint = settings.checkpoint.with_name(f"{settings.checkpoint.name}.{trial.class_code}")
         given = None if trial is None else trial.held_out
@@ -239,22 +254,24 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
             settings,
             seed,
             monitor=None if trial is None else trial.monitor,
-            optimizer_state=vars(self).get("_moments"),
+            optimizer_state=copy.deepcopy(vars(self).get("_moments")),  # torch steps in place; what was learnt before stays
             keep_best=keep_best,
+            tell=max_epochs is None,
         )
         if trained.interrupted:
             if trial is None or trial.class_code is not None:  # there is no whole model to keep
                 raise KeyboardInterrupt
             trial.interrupted = True
         self._n_classes, self.n_iter_, self._moments = K, trained.n_epochs, trained.optimizer
-        self._lines = trained.history if keep_best else [*vars(self).get("_lines", []), *trained.history]
+        before = [] if keep_best else vars(self).get("_lines", [])
+        self._lines = [*before, *({**line, "epoch": len(before) + line["epoch"]} for line in trained.history)]
         self._set_weights(trained.state)
 
     def _settings(self, n: int, max_epochs: int | None) -> Settings:
         size = (
             int(np.clip(2 ** np.floor(np.log2(max(n, 1) / 40 + 1e-9)), 16, 256)) if self.batch_size == "auto" else self.batch_size
         )
-        same = ("learning_rate", "optimizer", "weight_decay", "gradient_clip", "n_iter_no_change", "tol", "precision")
+        same = ("learning_rate", "optimizer", "weight_decay", "gradient_clip", "averaging", "n_iter_no_change", "tol", "precision")
         return Settings(
             max_epochs=max_epochs or self.max_epochs,
             batch_size=size,
@@ -266,15 +283,19 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
     def _checkpoint_path(self) -> Path:
         if self.optimizer == "lbfgs":
             raise ValueError("checkpoint cannot keep the state of optimizer='lbfgs': use 'adam', or no checkpoint.")
-        return Path(self.checkpoint)
+        try:
+            path = Path(self.checkpoint)
+        except TypeError:
+            raise ValueError(f"checkpoint={self.checkpoint!r} must be None or the path of a file.") from None
+        if path.is_dir():
+            raise ValueError(f"checkpoint={str(path)!r} is a folder: name a file in it.")
+        return path
 
     def _device(self) -> str:
         if self.device == "auto":
             return "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError) as error:
-            raise ValueError(f"device={self.device!r} is not there ({str(error).splitlines()[0]}): use 'auto' or 'cpu'.") from None
+        if why := _absence(self.device):
+            raise ValueError(f"device={self.device!r} is not there ({why}): use 'auto' or 'cpu'.")
         return self.device
 
     def _split(self, X: np.ndarray, c: Any, weight: np.ndarray, rng: np.random.Generator) -> tuple[Rows, Rows | None]:
@@ -296,12 +317,18 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
     def _build(self, n_classes: int, seed: int, rows: Rows | None = None, start: dict | None = None) -> nn.Module:
         """A new module whose random weights are a function of ``seed``; the caller's generators are left alone."""
         with _BUILDING, torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the devices too
             module = self._module(self.columns_, n_classes)
             if start is None and rows is not None and hasattr(module, "initialise"):
                 with torch.no_grad():
                     module.initialise(rows.x, rows.w)
         if start is not None:
+            own = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+            if own != {name: np.shape(value) for name, value in start.items()}:
+                raise ValueError(
+                    f"{type(self).__name__} cannot go on from weights of other shapes, of a network for other columns or parameters: "
+                    "clone the estimator, or set warm_start=False."
+                )
             module.load_state_dict({name: torch.as_tensor(value) for name, value in start.items()})
         return module
 
@@ -324,6 +351,11 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
                 "A class cannot be added to a network that all classes share: name all classes in the first partial_fit, or use "
                 "class_conditional='separate'."
             )
+        if "_weights" in vars(self):  # of the one class so far
+            first = copy.copy(self)
+            for name in ("_weights", "_network", "_lines", "_moments", "_n_classes", "n_iter_"):
+                vars(self).pop(name, None)
+            self.densities_ = [first]
         super()._add_class(k)
 
     # ---- weights, and the module that scores
@@ -334,7 +366,7 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
 
     def _awake(self) -> None:
         """The module that answers: in float64 where the device has it, built without drawing a number."""
-        device = self._device() if self.device == "auto" else self.device if _is_there(self.device) else "cpu"
+        device = self._device() if self.device == "auto" else "cpu" if _absence(self.device) else self.device
         with torch.device("meta"):
             module = self._module(self.columns_, self._n_classes)
         module.load_state_dict({name: torch.as_tensor(value) for name, value in self._weights.items()}, assign=True)
@@ -392,6 +424,9 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
                 drawn.append(self._network.sample(len(like), self._class(like, k), generator).cpu().numpy().astype(float))
         return np.concatenate(drawn) if drawn else np.empty((0, len(self.columns_)))
 
+    def _missing_moments_class(self, k: int, X: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        return None if "_network" in vars(self) else super()._missing_moments_class(k, X)
+
     @property
     def densities_(self) -> list:
         """One a class; one in all where a network is shared."""
@@ -423,17 +458,33 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
 class _Trial:
     """What one call of ``fit`` brings along: rows to stop by, weights to start from, and who is told of each epoch."""
 
-    def __init__(self, model: NeuralModel, X_val: Any, y_val: Any):
+    def __init__(self, model: NeuralModel, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any):
         self.X_val, self.y_val, self.held_out = X_val, y_val, None
-        self.monitor = Monitor(model, lambda state: _snapshot(model, state), int(model.verbose))
         self.interrupted, self.class_code = False, None
-        last = vars(model).get("_fitted") if model.warm_start else None
-        self.start = None if last is None else vars(last).get("_weights")
+        self._last = vars(model).get("_fitted") if model.warm_start else None
+        most = model.max_epochs if model._is_shared or y is None else None
+        snapshot = functools.partial(_snapshot, model)
+        self.monitor = Monitor(model, snapshot, int(model.verbose), most, X, y, sample_weight)
+
+    def start(self, n_columns: int, n_classes: int) -> dict | None:
+        """Weights of the last fit, with ``warm_start``."""
+        if self._last is None:
+            return None
+        densities = self._last.densities_
+        own = densities[self.class_code or 0] if (self.class_code or 0) < len(densities) else None
+        if own is None or (len(densities) > 1) != (self.class_code is not None):
+            raise ValueError("warm_start=True goes on from a fit with other classes: clone the estimator, or set warm_start=False.")
+        if (len(own.columns_), own._n_classes) != (n_columns, n_classes):
+            raise ValueError(
+                f"warm_start=True goes on from a fit with {len(own.columns_)} columns and {own._n_classes} classes, and there are "
+                f"{n_columns} and {n_classes} now: clone the estimator, or set warm_start=False."
+            )
+        return own._weights
 
     def of_class(self, k: int) -> _Trial:
         """For a network of one class."""
         one = copy.copy(self)
-        one.class_code, one.start = k, None
+        one.class_code = k
         if self.held_out is not None:
             own = self.held_out[1][:, k] > 0
             one.held_out = (self.held_out[0][own], None) if own.any() else None
@@ -449,6 +500,8 @@ class _Trial:
         if "classes_" in vars(model):
             if self.y_val is None:
                 raise ValueError("X_val needs y_val, since y is given.")
+            if np.shape(self.y_val) != (len(Z),):
+                raise ValueError(f"y_val has shape {np.shape(self.y_val)}, but X_val has {len(Z)} rows: give one label a row.")
             found, codes = read_labels(self.y_val, np.ones(len(Z), dtype=bool), None)
             place = np.searchsorted(model.classes_, found).clip(max=len(model.classes_) - 1)
             if (model.classes_[place] != found).any():
@@ -457,11 +510,14 @@ class _Trial:
         self.held_out = Z, shares
 
 
-def _snapshot(model: NeuralModel, state: dict[str, torch.Tensor]) -> dict:
-    """Attributes of an estimator fitted as far as ``state``."""
+def _snapshot(model: NeuralModel, state: dict[str, torch.Tensor], lines: list[dict]) -> dict | None:
+    """Attributes of an estimator fitted as far as ``state``; None while its classes are fitted one after another."""
+    if not model._is_shared and len(vars(model).get("classes_", (0,))) > 1:
+        return None
     part = model._fitted.part(model._fitted.columns_)
-    part._n_classes = len(vars(model).get("classes_", ())) if model._is_shared else 0
-    part._lines, part.n_iter_ = [], 0
+    n_classes = len(vars(model).get("classes_", ()))
+    part._n_classes = n_classes if n_classes > 1 else 0
+    part._lines, part.n_iter_ = lines, len(lines)
     part._set_weights(state)
     return {"_fitted": part}
 
@@ -471,9 +527,10 @@ def _chunks(n: int) -> Iterator[slice]:
         yield slice(start, min(start + _SCORED, n))
 
 
-def _is_there(device: str) -> bool:
+def _absence(device: str) -> str:
+    """Why nothing can be computed on a device; empty if something can."""
     try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):
-        return False
-    return True
+        (torch.zeros(1, device=device) + 1).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        return str(error).splitlines()[0]
+    return ""

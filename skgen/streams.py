@@ -34,6 +34,7 @@ class Streams:
     """The part of a model that learns batch by batch, through ``_partial_fit``."""
 
     streams = False
+    _knows_all_classes = False  # the first batch makes room for every class that is declared, with rows or without
 
     def _partial_fit(self, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
         """Add coded rows to the running sums of one density; the first batch finds none, and begins them.
@@ -44,7 +45,7 @@ class Streams:
 
     def _partial_fit_classes(self, X: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> None:
         """The same for every class; a class without rows in the batch keeps its density bit for bit."""
-        densities = [copy.copy(density) for density in vars(self).get("densities_", ())]
+        densities = [copy.copy(density) for density in getattr(self, "densities_", ())]
         densities = densities or [self.part(self.columns_) for _ in range(weights.shape[1])]
         for density, w, stream in zip(densities, weights.T, rng.spawn(len(densities)), strict=True):
             keep = w > 0
@@ -104,7 +105,7 @@ class Streams:
             codes = self._recode(found, codes)
             self._class_mass = np.zeros(len(self.classes_))
             # a density there is once its class has rows; until then the class has probability zero
-            self._learnt = np.isin(np.arange(len(self.classes_)), codes)
+            self._learnt = np.isin(np.arange(len(self.classes_)), codes) | self._knows_all_classes
         Z, weight, codes = self._first_rows(table, container, weight, codes, units_given=True)
         self._batches = 0
         self._learn_batch(Z, weight, codes)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +32,19 @@ class Checkpoint:
     ----------
     path : Path
         A file that need not exist; its folder must.
-    x : tensor
-        The rows, which the file must have been written for.
+    rows : sequence of Rows or None
+        What is trained on and what is held out: the file must have been written for the same.
     seed : int
     """
 
-    def __init__(self, path: Path, x: torch.Tensor, seed: int):
+    def __init__(self, path: Path, rows: Iterable[Any], seed: int):
         self.path, self._last = Path(path), -np.inf
         if not self.path.parent.is_dir():
             raise ValueError(f"checkpoint={str(path)!r}: the folder {str(self.path.parent)!r} does not exist.")
-        self._of = hashlib.sha256(x.detach().cpu().contiguous().numpy().tobytes() + str(seed).encode()).hexdigest()
+        digest = hashlib.sha256(str(seed).encode())
+        for tensor in (t for part in rows if part is not None for t in (part.x, part.c, part.w) if t is not None):
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        self._of = digest.hexdigest()
 
     def _about(self, run: Any) -> str:
         shapes = {name: list(value.shape) for name, value in run.best.items()}
@@ -51,6 +55,7 @@ class Checkpoint:
             s.optimizer,
             s.weight_decay,
             s.gradient_clip,
+            s.averaging,
             s.n_iter_no_change,
             s.n_cuts,
             s.precision,
@@ -69,16 +74,20 @@ class Checkpoint:
         state = run.net.optimizer_.state_dict()["state"]
         for i, moments in state.items():
             tensors |= {f"moments/{i}/{name}": torch.as_tensor(value) for name, value in moments.items()}
-        meta = {
-            name: getattr(run, name) for name in ("best_loss", "first_loss", "waited", "cuts", "restarts", "rate", "lines", "tried")
-        }
+        if run.net.average is not None:
+            tensors |= {f"average/{i}": value for i, value in enumerate(run.net.average.mean)}
+        meta = {name: getattr(run, name) for name in _COUNTERS}
+        meta["averaged"] = 0 if run.net.average is None else run.net.average.steps
         text = {"format": _FORMAT, "about": self._about(run), "run": json.dumps(meta)}
-        part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        part = self.path.with_name(f".{self.path.name}.part")  # one name: what a killed process left is written over
         try:
             save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, part, text)
             with open(part, "rb") as written:
                 os.fsync(written.fileno())
             os.replace(part, self.path)
+        except (OSError, SafetensorError) as error:
+            size = sum(value.numel() * value.element_size() for value in tensors.values())
+            raise OSError(f"checkpoint={str(self.path)!r}: {size} bytes cannot be written ({error}); the file before is whole.") from error
         finally:
             part.unlink(missing_ok=True)
 
@@ -97,21 +106,27 @@ class Checkpoint:
                 f"checkpoint={str(self.path)!r} was written for other rows, parameters or random_state: remove it, or name another."
             )
         meta = json.loads(text["run"])
+        averaged = meta.pop("averaged")
         for name, value in meta.items():
             setattr(run, name, value)
         device = next(iter(run.best.values())).device
         state: dict[int, dict] = {}
         module = {}
+        run.best = dict(run.best)
         for name, value in tensors.items():
             kind, _, rest = name.partition("/")
             if kind == "module":
                 module[rest] = value
+            elif kind == "average":
+                run.net.average.mean[int(rest)] = value.to(device)
             elif kind == "best":
                 run.best[rest] = value.to(device)
             else:
                 i, _, moment = rest.partition("/")
                 state.setdefault(int(i), {})[moment] = value
         run.net.module_.load_state_dict(module)
+        if run.net.average is not None:
+            run.net.average.steps = averaged
         optimizer = run.net.optimizer_
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
         for group in optimizer.param_groups:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,8 @@ class Rows:
     def take(self, at: Any) -> Rows:
         return Rows(self.x[at], None if self.c is None else self.c[at], self.w[at])
 
-    def to(self, device: torch.device) -> Rows:
-        return Rows(self.x.to(device), None if self.c is None else self.c.to(device), self.w.to(device))
+    def to(self, device: torch.device, dtype: torch.dtype) -> Rows:
+        return Rows(*(None if a is None else a.to(device, dtype) for a in (self.x, self.c, self.w)))
 
 
 @dataclass
@@ -60,6 +61,7 @@ class Settings:
     optimizer: str = "adam"
     weight_decay: float = 0.0
     gradient_clip: float | None = None
+    averaging: float = 0.0
     n_iter_no_change: int = 10
     n_cuts: int = 1
     tol: float = 1e-4
@@ -109,8 +111,45 @@ class _Batches:
             yield self.rows.take(at)
 
 
+class _Average:
+    """A running mean of the weights over the last ``window`` steps: what is watched, kept and returned.
+
+    The noise of the steps averages out in it, as it would at a smaller rate, while training goes on at the larger one
+    (Polyak & Juditsky 1992).
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], window: float):
+        self.parameters, self.window = list(parameters), window
+        self.restart()
+
+    def restart(self) -> None:
+        self.steps, self.mean = 0, [p.detach().clone() for p in self.parameters]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        self.steps += 1
+        share = max(1 / max(1.0, self.window), 9 / (9 + self.steps))  # the start is soon forgotten
+        for mean, p in zip(self.mean, self.parameters, strict=True):
+            mean.lerp_(p, share)
+
+    def swap(self) -> None:
+        for mean, p in zip(self.mean, self.parameters, strict=True):
+            p.data, mean.data = mean.data, p.data
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """The module has the mean for its weights."""
+        self.swap()
+        try:
+            yield
+        finally:
+            self.swap()
+
+
 class _Net(NeuralNet):
     """skorch's loop over epochs; batches and losses are ours."""
+
+    average: _Average | None = None
 
     def __init__(self, module: nn.Module, loss: Callable, seed: int, settings: Settings, **kwargs: Any):
         super().__init__(module, criterion=nn.Identity, **kwargs)
@@ -146,12 +185,23 @@ class _Net(NeuralNet):
         # noise in training is a function of (seed, epoch), on held-out rows always the same
         generator = seeded(self.seed, self.epoch, 1) if training else seeded(self.seed, 2)
         self._set_training(training)
+        with nullcontext() if training or self.average is None else self.average.shown():
+            self.history.record(f"{prefix}_loss", self._pass(iterator, training, generator))
+
+    def _pass(self, iterator: _Batches, training: bool, generator: torch.Generator) -> float:
         total, mass = 0.0, 0.0
         for batch in iterator:
             loss = self._step(batch, generator) if training else self._value(batch, generator)
+            if training and self.average is not None:
+                self.average.step()
             share = float(batch.w.sum())
             total, mass = total + loss * share, mass + share
-        self.history.record(f"{prefix}_loss", float(total) / mass)
+        return float(total) / mass
+
+    def learnt(self) -> dict[str, torch.Tensor]:
+        """A copy of the module's state, with the mean of the weights if they are averaged."""
+        with nullcontext() if self.average is None else self.average.shown():
+            return _copy(self.module_)
 
     @torch.no_grad()
     def _value(self, batch: Rows, generator: torch.Generator) -> torch.Tensor:
@@ -202,6 +252,7 @@ def train(
     monitor: Any = None,
     optimizer_state: dict | None = None,
     keep_best: bool = True,
+    tell: bool = True,
 ) -> Trained:
     """Minimise the mean loss; keep the weights that are best on held-out rows (on the rows themselves without any).
 
@@ -226,6 +277,8 @@ def train(
         To go on with the moments of an earlier call.
     keep_best : bool
         False: the last weights are the result.
+    tell : bool
+        Warn if no epoch was better than none; False for a few steps of an outer loop.
 
     Returns
     -------
@@ -240,18 +293,20 @@ def train(
     device = torch.device(settings.device)
     dtype = torch.float64 if settings.precision == "float64" else torch.float32
     module.to(device=device, dtype=dtype)
-    rows, held_out = rows.to(device), None if held_out is None else held_out.to(device)
+    rows, held_out = rows.to(device, dtype), None if held_out is None else held_out.to(device, dtype)
     net = _Net(
         module, loss, seed, settings, max_epochs=settings.max_epochs, device=settings.device, verbose=0, **_optimizer(settings)
     )
     net.initialize()
     if optimizer_state is not None:
         net.optimizer_.load_state_dict(optimizer_state)
-    run = _Run(net, settings, held_out is not None, monitor, keep_best)
-    if held_out is not None and keep_best:
-        run.start(float(_evaluate(net, held_out)))
+    if settings.averaging and settings.optimizer != "lbfgs" and keep_best:
+        net.average = _Average(module.parameters(), settings.averaging * len(rows) / settings.batch_size)
+    run = _Run(net, settings, held_out is not None, monitor, keep_best, tell)
+    if keep_best:
+        run.start(float(_evaluate(net, rows if held_out is None else held_out)))
     if settings.checkpoint is not None:
-        run.resume(Checkpoint(settings.checkpoint, rows.x, seed))
+        run.resume(Checkpoint(settings.checkpoint, (rows, held_out), seed))
     converged = interrupted = False
     try:
         while len(net.history) < settings.max_epochs:
@@ -277,10 +332,11 @@ def _evaluate(net: _Net, rows: Rows) -> float:
 class _Run:
     """The state of one training beside the net: the best so far, patience, rate; all that a checkpoint needs."""
 
-    def __init__(self, net: _Net, settings: Settings, held_out: bool, monitor: Any, keep_best: bool):
-        self.net, self.settings, self.monitor, self.keep_best = net, settings, monitor, keep_best
+    def __init__(self, net: _Net, settings: Settings, held_out: bool, monitor: Any, keep_best: bool, tell: bool):
+        self.net, self.settings, self.monitor, self.keep_best, self.tell = net, settings, monitor, keep_best, tell
         self.watched = "valid_loss" if held_out else "train_loss"
         self.best_loss, self.first_loss, self.best = np.inf, np.inf, _copy(net.module_)
+        self.initial = self.best
         self.waited, self.cuts, self.restarts, self.rate = 0, 0, 0, settings.learning_rate
         self.lines: list[dict] = []
         self.tried: list[str] = []
@@ -292,7 +348,9 @@ class _Run:
     def start(self, loss: float) -> None:
         """The loss before the first epoch: what training has to beat."""
         if np.isfinite(loss):
-            self.best_loss = self.first_loss = loss
+            self.first_loss = loss
+            if self.watched == "valid_loss":  # of an epoch's own rows the loss is known from before its last steps only
+                self.best_loss = loss
 
     def after_epoch(self) -> None:
         last = self.net.history[-1]
@@ -304,13 +362,13 @@ class _Run:
         if not (np.isfinite(line["train_loss"]) and np.isfinite(line[self.watched])):
             self._restart(line)
         elif line[self.watched] < self.best_loss - self.settings.tol or not self.keep_best:
-            self.best_loss, self.best, self.waited = line[self.watched], _copy(self.net.module_), 0
+            self.best_loss, self.best, self.waited = line[self.watched], self.net.learnt(), 0
         else:
             if line[self.watched] < self.best_loss:  # too little to go on for, enough to keep
-                self.best_loss, self.best = line[self.watched], _copy(self.net.module_)
+                self.best_loss, self.best = line[self.watched], self.net.learnt()
             self.waited += 1
         if self.monitor is not None:
-            stop = self.monitor.epoch_ends(line, lambda: _copy(self.net.module_))
+            stop = self.monitor.epoch_ends(line, self.net.learnt)
             if stop:
                 raise _Stop
         if self.waited >= self.settings.n_iter_no_change:
@@ -330,6 +388,8 @@ class _Run:
         self.net.optimizer_.state.clear()
         for group in self.net.optimizer_.param_groups:
             group["lr"] = rate
+        if self.net.average is not None:
+            self.net.average.restart()
 
     def _restart(self, line: dict) -> None:
         self.tried.append(f"epoch {line['epoch']} at learning_rate={self.rate:g}")
@@ -352,13 +412,18 @@ class _Run:
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        if self.keep_best and not interrupted and self.best_loss == self.first_loss and self.lines:
-            warnings.warn(
-                f"{len(self.lines)} epochs at learning_rate={self.settings.learning_rate:g} were no better on held-out rows than "
-                "none: the weights are those before training. Lower learning_rate, or give more rows.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+        held_out = self.watched == "valid_loss"
+        failed = self.keep_best and self.lines and (self.best_loss >= self.first_loss if held_out else self.best_loss > self.first_loss)
+        if failed:
+            self.best = self.initial
+            if self.tell and not interrupted:
+                warnings.warn(
+                    f"{len(self.lines)} epochs at learning_rate={self.settings.learning_rate:g} were no better on "
+                    f"{'held-out rows' if held_out else 'the rows'} than none: the weights are those before training. "
+                    "Lower learning_rate, or give more rows.",
+                    ConvergenceWarning,
+                    stacklevel=2,
+                )
         if self.checkpoint is not None and not interrupted:
             self.checkpoint.remove()
         return Trained(

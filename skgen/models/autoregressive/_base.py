@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -69,8 +70,14 @@ class AutoregressiveModule(nn.Module):
 
     # ---- what a network writes
 
+    #: Whether the conditional of a column depends on its place, and not only on what has come before.
+    minds_places = False
+
     def outputs(self, features: Tensor, c: Tensor | None, place: Tensor, member: int) -> Tensor:
-        """(n, P) from features (n, F); those of column j may depend only on columns k with place[k] < place[j]."""
+        """(n, P) from features (n, F); those of column j may depend only on columns k with place[k] < place[j].
+
+        With ``minds_places``, places may be one a row, (n, d).
+        """
         raise NotImplementedError(f"{type(self).__name__} must define outputs(features, c, place, member).")
 
     def begin(self, n: int, c: Tensor | None, order: np.ndarray, member: int) -> Any:
@@ -84,6 +91,23 @@ class AutoregressiveModule(nn.Module):
     def tell(self, state: Any, i: int, features: Tensor) -> None:
         """The features (n, f_j) of the column order[i] as drawn."""
         raise NotImplementedError(f"{type(self).__name__} must define begin, parameters_at and tell.")
+
+    # the same where each row has an order of its own, told of what is observed before the first column is drawn
+
+    def begin_each(self, shown: Tensor, place: Tensor, c: Tensor | None, member: int) -> Any:
+        """State from the features (n, F) of what is observed, and where in a row's order each feature comes, (n, F)."""
+        raise NotImplementedError(f"{type(self).__name__} must define begin_each, parameters_each and tell_each.")
+
+    def advance(self, state: Any, i: int) -> None:
+        """The first i columns of every row have come."""
+
+    def parameters_each(self, state: Any, j: int, rows: Tensor) -> Tensor:
+        """(m, p_j) of column j in these rows, where it comes next."""
+        raise NotImplementedError(f"{type(self).__name__} must define begin_each, parameters_each and tell_each.")
+
+    def tell_each(self, state: Any, j: int, rows: Tensor, features: Tensor) -> None:
+        """The features (m, f_j) of column j as drawn in these rows."""
+        raise NotImplementedError(f"{type(self).__name__} must define begin_each, parameters_each and tell_each.")
 
     # ---- log p
 
@@ -112,8 +136,11 @@ class AutoregressiveModule(nn.Module):
 
     def log_prob_columns(self, x: Tensor, c: Tensor | None, member: int = 0) -> Tensor:
         """log p(x_j | columns before it), (n, d), in the order of one member; 0 where a cell is missing."""
-        parameters = self.outputs(self.features(x), c, self.place(self.orders[member % len(self.orders)]), member)
-        return self.conditionals.log_prob(x, parameters)
+        place = self.place(self.orders[member % len(self.orders)])
+        if self.any_order and self.minds_places and torch.isnan(x.sum()):
+            # what is observed comes first, as in training, where all columns before a place have come
+            place = self.place(torch.argsort(torch.isnan(x) * self.n_columns + place, dim=1))
+        return self.conditionals.log_prob(x, self.outputs(self.features(x), c, place, member))
 
     def log_prob(self, x: Tensor, c: Tensor | None) -> Tensor:
         """log of the mean over members of p(x), (n,)."""
@@ -147,12 +174,14 @@ class AutoregressiveModule(nn.Module):
         for m, rows in _groups(member.numpy()[:, None]):
             rows = torch.from_numpy(rows).to(x.device)
             order = self.orders[m[0] % len(self.orders)].cpu().numpy()
-            for seen, some in _groups((~torch.isnan(x[rows])).cpu().numpy()):
-                at = rows[torch.from_numpy(some).to(x.device)]
-                seen = np.array(seen)
-                # what is observed comes first, each part in the member's order
-                own = order if not self.any_order else np.concatenate([order[seen[order]], order[~seen[order]]])
-                out[at] = self._complete(x[at], None if c is None else c[at], own, int(m[0]), noise[at])
+            hidden = torch.isnan(x[rows]).cpu().numpy()
+            own = order
+            if self.any_order:  # what is observed comes first, each part in the member's order
+                own = order[np.argsort(hidden[:, order], axis=1, kind="stable")]
+            if own.ndim > 1 and (own == own[0]).all():
+                own = own[0]
+            complete = self._complete if own.ndim == 1 else self._complete_each
+            out[rows] = complete(x[rows], None if c is None else c[rows], own, int(m[0]), noise[rows])
         return out
 
     def _complete(self, x: Tensor, c: Tensor | None, order: np.ndarray, member: int, noise: Tensor) -> Tensor:
@@ -164,6 +193,23 @@ class AutoregressiveModule(nn.Module):
                 drawn = self.conditionals.sample_column(j, self.parameters_at(state, i), noise[:, j])
                 out[:, j] = torch.where(hidden, drawn, x[:, j])
             self.tell(state, i, self.features_of(j, out[:, j]))
+        return out
+
+    def _complete_each(self, x: Tensor, c: Tensor | None, order: np.ndarray, member: int, noise: Tensor) -> Tensor:
+        """The same with an order a row, (n, d), what is observed first: rows that draw one column are taken together."""
+        out, owner = x.clone(), self.feature_owner
+        place = torch.from_numpy(np.argsort(order, axis=1)).to(x.device)[:, owner]
+        state = self.begin_each(self.features(x), place, c, member)
+        hidden = torch.isnan(x).cpu().numpy()
+        for i in range(self.n_columns):
+            self.advance(state, i)
+            now = order[:, i]
+            drawing = np.flatnonzero(hidden[np.arange(len(x)), now])
+            for (j,), some in _groups(now[drawing][:, None]):
+                rows = torch.from_numpy(drawing[some]).to(x.device)
+                drawn = self.conditionals.sample_column(j, self.parameters_each(state, j, rows), noise[rows, j])
+                out[rows, j] = drawn
+                self.tell_each(state, j, rows, self.features_of(j, drawn))
         return out
 
 
@@ -201,12 +247,34 @@ class AutoregressiveModel(NeuralModel):
         """``order`` as an array of column numbers, None or "random"."""
         if self.order is None or (isinstance(self.order, str) and self.order == "random"):
             return self.order
-        names = list(self.columns_.names)
-        asked = list(self.order) if isinstance(self.order, (Sequence, np.ndarray)) and not isinstance(self.order, str) else None
-        numbers = None if asked is None else [names.index(a) if a in names else a for a in asked]
-        if numbers is None or sorted(map(str, numbers)) != sorted(map(str, range(d))):
-            raise ValueError(f"order={self.order!r} must be None, 'random' or all {d} columns, each once, by name or number.")
+        names, must = list(self.columns_.names), f"must be None, 'random' or all {d} columns, each once, by name or number"
+        if isinstance(self.order, str) or not isinstance(self.order, (Sequence, np.ndarray, pd.Index)):
+            raise ValueError(f"order={self.order!r} {must}.")
+        numbers = []
+        for a in self.order:
+            whole = isinstance(a, (int, np.integer)) and not isinstance(a, (bool, np.bool_))
+            if a not in names and not (whole and 0 <= a < d):
+                raise ValueError(f"order names {a!r}, which is not a column; it {must}.")
+            numbers.append(names.index(a) if a in names else int(a))
+            if numbers.count(numbers[-1]) > 1:
+                raise ValueError(f"order names {a!r} twice; it {must}.")
+        left = [names[j] for j in range(d) if j not in numbers]
+        if left:
+            raise ValueError(f"order leaves out {left[:20]}; it {must}.")
         return np.array(numbers, dtype=int)
+
+    def _settle_order(self, rng: np.random.Generator) -> None:
+        """One random order for all classes, where each has a network of its own."""
+        if isinstance(self.order, str) and self.order == "random" and not self._is_shared:
+            self.order = [self.columns_.names[j] for j in rng.permutation(len(self.columns_))]  # a part's, not the user's
+
+    def _fit_classes(self, X: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> None:
+        self._settle_order(rng)
+        super()._fit_classes(X, weights, rng)
+
+    def _partial_fit_classes(self, X: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> None:
+        self._settle_order(rng)
+        super()._partial_fit_classes(X, weights, rng)
 
     def _log_prob_classes(self, X: np.ndarray) -> np.ndarray:
         self._refuse_gaps(X)
@@ -216,16 +284,26 @@ class AutoregressiveModel(NeuralModel):
         """With one order, what is missing must come last."""
         if self.n_orders > 1 or not np.isnan(X.sum()) or "_network" not in vars(self):
             return
-        order = self._network.orders[0].cpu().numpy()
+        self._refuse_gaps_in(X, self._network.orders[0].cpu().numpy())
+
+    def _refuse_gaps_in(self, X: np.ndarray, order: np.ndarray) -> None:
         hidden = np.isnan(X[:, order])
         wrong = hidden[:, :-1] & ~hidden[:, 1:]
         if wrong.any():
-            row, i = np.argwhere(wrong)[0]
+            i = np.argwhere(wrong)[0, 1]
             a, b = self.columns_.names[order[i]], self.columns_.names[order[i + 1]]
             raise ValueError(
-                f"Row {row} misses column {a!r} and not {b!r}, which comes after it in {type(self).__name__}'s order: use "
+                f"A row has NaN in column {a!r} and not in {b!r}, which comes after it in {type(self).__name__}'s order: use "
                 "n_orders=8 or more, which answers any question, or a model whose `missing` is exact, such as mixture."
             )
+
+    def _train(self, X: np.ndarray, *args: Any, **kwargs: Any) -> None:
+        if self.n_orders == 1 and np.isnan(X.sum()):
+            order = self._checked_order(X.shape[1])
+            if isinstance(order, str):
+                raise ValueError("With order='random', rows to fit on cannot have NaN: give the order, or n_orders=8 or more.")
+            self._refuse_gaps_in(X, np.arange(X.shape[1]) if order is None else order)
+        super()._train(X, *args, **kwargs)
 
     def _sample_missing(self, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return self._sample_missing_class(0, X, rng)
@@ -243,8 +321,7 @@ class AutoregressiveModel(NeuralModel):
 
     def _column_order(self) -> np.ndarray | None:
         """The one order of the chain rule; None for a mean over several."""
-        density = self.densities_[0]
-        return density._network.orders[0].cpu().numpy() if density._network.n_members == 1 else None
+        return None if self.n_orders > 1 else self.densities_[0]._network.orders[0].cpu().numpy()
 
     def _columns_classes(self, X: np.ndarray, what: Literal["log_prob", "cdf"], u: np.ndarray | None = None) -> np.ndarray:
         """log p or the distribution function of each cell given those before it, (K, n, d)."""
@@ -254,11 +331,21 @@ class AutoregressiveModel(NeuralModel):
         out = []
         with torch.inference_mode():
             x, net = self._tensor(X), self._network
+            place = net.place(net.orders[0])
             for k in range(max(1, self._n_classes)):
                 c = self._class(x, k)
-                if what == "log_prob":
-                    out.append(net.log_prob_columns(x, c).cpu().numpy())
+                parameters = [net.outputs(net.features(x), c, place, m) for m in range(net.n_members)]
+                log_p = torch.stack([net.conditionals.log_prob(x, p) for p in parameters])
+                if what == "cdf":
+                    cdf = torch.stack([net.conditionals.cdf(x, p, self._tensor(u)) for p in parameters])
+                    out.append((torch.exp(_shares(log_p, place)) * cdf).sum(dim=0).cpu().numpy())
                 else:
-                    parameters = net.outputs(net.features(x), c, net.place(net.orders[0]), 0)
-                    out.append(net.conditionals.cdf(x, parameters, self._tensor(u)).cpu().numpy())
+                    out.append(torch.logsumexp(_shares(log_p, place) + log_p, dim=0).cpu().numpy())
         return np.stack(out)
+
+
+def _shares(log_p: Tensor, place: Tensor) -> Tensor:
+    """log p(member | columns before), (M, n, d), of members that share an order, from their log p of each cell."""
+    in_order = log_p[..., torch.argsort(place)]
+    before = in_order.cumsum(dim=2) - in_order
+    return torch.log_softmax(before, dim=0)[..., place]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import numpy as np
@@ -27,10 +28,9 @@ class _Network(AutoregressiveModule):
         return features @ (self.weight * before).T + self.output_bias(c)
 
     def n_free(self) -> int:
-        if self.any_order:
-            return sum(p.numel() for p in self.parameters())
         place = self.place(self.orders[0])
-        used = int((place[self.feature_owner] < place[self.parameter_owner][:, None]).sum())
+        before, after = place[self.feature_owner], place[self.parameter_owner][:, None]
+        used = int(((before != after) if self.any_order else (before < after)).sum())
         return used + sum(p.numel() for name, p in self.named_parameters() if name != "weight")
 
     # ---- draws: what a column adds to those after it is added once
@@ -53,6 +53,17 @@ class _Network(AutoregressiveModule):
     def tell(self, state: Any, i: int, features: Tensor) -> None:
         _, _, ends, shown, _ = state
         shown[ends[i] : ends[i + 1]] = features.T
+
+    def begin_each(self, shown: Tensor, place: Tensor, c: Tensor | None, member: int) -> Any:
+        return shown.clone(), self.output_bias(c).expand(len(shown), -1)
+
+    def parameters_each(self, state: Any, j: int, rows: Tensor) -> Tensor:
+        shown, bias = state
+        at = self.conditionals.parameters_of(j)
+        return shown[rows] @ self.weight[at].T + bias[rows, at]
+
+    def tell_each(self, state: Any, j: int, rows: Tensor, features: Tensor) -> None:
+        state[0][rows[:, None], torch.nonzero(self.feature_owner == j)[:, 0]] = features
 
 
 class FVSBN(AutoregressiveModel):
@@ -100,6 +111,8 @@ class FVSBN(AutoregressiveModel):
     """
 
     learning_rate: Annotated[float, Interval(0, open_low=True)] = 0.01
+
+    quick = MappingProxyType({"n_components": 1, "max_epochs": 2, "learning_rate": 0.1, "batch_size": 64})
 
     def _module(self, columns: Columns, n_classes: int) -> nn.Module:
         return _Network(columns, n_classes, self.n_components, self._checked_order(len(columns)), self.n_orders)

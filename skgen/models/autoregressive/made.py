@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import numpy as np
@@ -22,6 +23,8 @@ class _Network(AutoregressiveModule):
     Each hidden unit has a degree m: it sees the m first columns. M_1 = 1[place(x_k) < m], M_l = 1[m_l >= m_(l-1)],
     M_V = 1[place(x_i) >= m_L], M_A = 1[place(x_k) < place(x_i)] (Germain et al. 2015, eqs. 12, 13 and 16).
     """
+
+    minds_places = True  # a column at place i reads the units of degrees up to i
 
     def __init__(self, *args: Any, sizes: tuple[int, ...], direct: bool, n_masks: int):
         super().__init__(*args)
@@ -51,6 +54,8 @@ class _Network(AutoregressiveModule):
         return [getattr(self, f"degree_{i}")[member % self._n_masks] for i in range(len(self.hidden))]
 
     def outputs(self, features: Tensor, c: Tensor | None, place: Tensor, member: int) -> Tensor:
+        if place.ndim > 1:
+            return self._outputs_each(features, c, place, member)
         degrees = self._degrees(member)
         shown, made_for = place[self.feature_owner], place[self.parameter_owner][:, None]
         h, seen = features, shown + 1  # a feature at place p is seen by degrees p + 1 and more
@@ -61,6 +66,33 @@ class _Network(AutoregressiveModule):
             h, seen = torch.relu(h), degree
         out = nn.functional.linear(h, self.weight * (made_for >= seen), None) + self.output_bias(c)
         return out if self.direct is None else out + features @ (self.direct * (shown < made_for)).T
+
+    def _outputs_each(self, features: Tensor, c: Tensor | None, place: Tensor, member: int) -> Tensor:
+        """The same with the places of each row, (n, d): masks on what is shown and on hidden units instead of weights."""
+        shown = place[:, self.feature_owner]
+        state = self.begin_each(features, shown, c, member)
+        for i in range(1, self.n_columns):
+            self.advance(state, i)
+        h, degree, out = state["hidden"][-1], self._degrees(member)[-1], []
+        for j in range(self.n_columns):
+            at, own = self.conditionals.parameters_of(j), place[:, j : j + 1]
+            p = (h * (own >= degree)) @ self.weight[at].T
+            out.append(p if self.direct is None else p + (features * (shown < own)) @ self.direct[at].T)
+        return torch.cat(out, dim=1) + state["bias"]
+
+    def n_free(self) -> int:
+        """Weights that no mask holds at zero; all of them where masks or orders change."""
+        every = sum(p.numel() for p in self.parameters())
+        if self.any_order or self._n_masks > 1:
+            return every
+        place = self.place(self.orders[0])
+        shown, made_for = place[self.feature_owner], place[self.parameter_owner][:, None]
+        seen = shown + 1
+        for degree in self._degrees(0):
+            every -= int((degree[:, None] < seen).sum())
+            seen = degree
+        every -= int((made_for < seen).sum())
+        return every if self.direct is None else every - int((shown >= made_for).sum())
 
     # ---- draws: a hidden unit is computed once, when the columns it sees have come
 
@@ -108,6 +140,31 @@ class _Network(AutoregressiveModule):
 
     def tell(self, state: dict, i: int, features: Tensor) -> None:
         state["shown"][state["ends"][i] : state["ends"][i + 1]] = features.T
+
+    def begin_each(self, shown: Tensor, place: Tensor, c: Tensor | None, member: int) -> dict:
+        n, start = len(shown), [layer.bias for layer in self.hidden]
+        if c is not None:
+            start[0] = start[0] + self.hidden_by_class(c)
+        hidden = [self.bias.new_zeros(n, layer.out_features) for layer in self.hidden]
+        bias = self.output_bias(c).expand(n, -1)
+        return {"shown": shown.clone(), "place": place, "member": member, "start": start, "hidden": hidden, "bias": bias}
+
+    def advance(self, state: dict, i: int) -> None:
+        below = state["shown"] * (state["place"] < i)
+        for layer, degree, start, h in zip(
+            self.hidden, self._degrees(state["member"]), state["start"], state["hidden"], strict=True
+        ):
+            new = degree == i
+            h[:, new] = torch.relu(below @ layer.weight[new].T + start[..., new])
+            below = h  # units of higher degrees are still zero
+
+    def parameters_each(self, state: dict, j: int, rows: Tensor) -> Tensor:
+        at = self.conditionals.parameters_of(j)
+        out = state["hidden"][-1][rows] @ self.weight[at].T + state["bias"][rows, at]
+        return out if self.direct is None else out + state["shown"][rows] @ self.direct[at].T
+
+    def tell_each(self, state: dict, j: int, rows: Tensor, features: Tensor) -> None:
+        state["shown"][rows[:, None], torch.nonzero(self.feature_owner == j)[:, 0]] = features
 
 
 class MADE(AutoregressiveModel):
@@ -162,6 +219,10 @@ class MADE(AutoregressiveModel):
     hidden_layer_sizes: tuple = (256,)
     direct: bool = True
     n_masks: Annotated[int, Interval(1)] = 1
+
+    quick = MappingProxyType(
+        {"hidden_layer_sizes": (16,), "n_components": 1, "max_epochs": 2, "learning_rate": 0.1, "batch_size": 64}
+    )
 
     def _module(self, columns: Columns, n_classes: int) -> nn.Module:
         sizes = tuple(self.hidden_layer_sizes)
