@@ -8,7 +8,8 @@ of ``--set``; with it, each setting of a small grid is fitted and the one with t
 reported. Test rows are scored once, after that choice. Networks stop early on the valid rows; other models do not see
 them. ``--minutes`` is the most that one fit may take: a network stops there with the best weights so far.
 
-One thread. Numbers are mean log-likelihoods in nats a row; the seconds are those of the chosen fit, and of all fits.
+One thread. Numbers are mean log-likelihoods in nats a row. Minutes and seconds are of the processor, since the machine may
+be shared; those of the chosen fit are printed, and those of all fits.
 """
 
 import argparse
@@ -37,13 +38,13 @@ GRIDS: dict[str, dict[str, list]] = {
 
 
 class StopAfter:
-    """A callback of scikit-learn that ends the training of a network after so many seconds."""
+    """A callback of scikit-learn that ends the training of a network after so many seconds of the processor."""
 
     def __init__(self, seconds: float):
         self.seconds = seconds
 
     def setup(self, estimator, context) -> None:
-        self.began = time.perf_counter()
+        self.began = time.process_time()
 
     def teardown(self, estimator, context) -> None:
         """Nothing to put away."""
@@ -52,7 +53,7 @@ class StopAfter:
         """Nothing to note."""
 
     def on_fit_task_end(self, estimator, context, **_) -> bool:
-        return time.perf_counter() - self.began > self.seconds
+        return time.process_time() - self.began > self.seconds
 
 
 def load(folder: Path, name: str) -> dict[str, np.ndarray]:
@@ -89,9 +90,9 @@ def run(folder: Path, group: str, name: str, models: list[str], wanted: argparse
     for model_name in models:
         tried, spent = [], 0.0
         for setting in settings_of(model_name, wanted.search, wanted.set):
-            began = time.perf_counter()
+            began = time.process_time()
             model = fit(model_name, setting, rows, wanted.minutes)
-            seconds = time.perf_counter() - began
+            seconds = time.process_time() - began
             spent += seconds
             tried.append((float(model.score(rows["valid"])), seconds, setting, model))
             if wanted.search:
@@ -101,7 +102,8 @@ def run(folder: Path, group: str, name: str, models: list[str], wanted: argparse
         found.append((valid, test, model_name))
         epochs = getattr(model, "n_iter_", 0)
         print(
-            f"   {model_name:10s} valid {valid:9.3f}  test {test:9.3f}  {epochs:4d} epochs {seconds:7.1f} s of {spent:7.1f}  {setting}",
+            f"   {model_name:10s} valid {valid:9.3f}  test {test:9.3f}  {epochs:4d} epochs {seconds:7.1f} s of {spent:7.1f}  "
+            f"{setting}",
             flush=True,
         )
     if len(found) > 1:
