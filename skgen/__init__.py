@@ -29,6 +29,10 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("evaluate", "sequences", "testing"):
+        from importlib import import_module
+
+        return import_module(f"skgen.{name}")
     if name in _LAZY:
         from importlib import import_module
 

@@ -260,11 +260,11 @@ class GenerativeModel(Questions, ChainRule, Streams, Parameters):
             raise ValueError("task='classify' requires y to be passed, but the target y is None.")
         y = None if self.task == "density" else y
         table, container = self._table(X, reset=reset, may_miss=self.missing_in_fit)
-        weight = self._weight(sample_weight, len(table))
+        weight = self._weight(sample_weight, len(table), may_vanish=not reset)
         classes, codes = None, None
         if y is not None:
             check_consistent_length(table, y)
-            classes, codes = read_labels(y, weight > 0, self.unlabeled)
+            classes, codes = read_labels(y, weight > 0, self.unlabeled, may_all_miss=not reset)
         if not (weight > 0).all():  # weight 0 is the row left out, before kinds, scales, levels and classes are read
             keep = weight > 0
             table = table[keep] if isinstance(table, np.ndarray) else table[keep].reset_index(drop=True)
@@ -295,13 +295,13 @@ class GenerativeModel(Questions, ChainRule, Streams, Parameters):
         self.columns_, self._fitted = columns, self.part(self._coding.columns)
         return self._coding.rows_to_fit(coded)
 
-    def _weight(self, sample_weight: Any, n: int) -> np.ndarray:
+    def _weight(self, sample_weight: Any, n: int, may_vanish: bool = False) -> np.ndarray:
         if sample_weight is None:
             return np.ones(n)
         weight = check_array(sample_weight, ensure_2d=False, dtype=float, input_name="sample_weight")
         if weight.ndim != 1 or len(weight) != n:
             raise ValueError(f"sample_weight has shape {weight.shape}, but X has {n} rows: give one number a row.")
-        if (weight < 0).any() or not (weight > 0).any():
+        if (weight < 0).any() or not (may_vanish or (weight > 0).any()):
             raise ValueError("sample_weight must be non-negative and not zero for every row.")
         return weight
 
@@ -499,6 +499,11 @@ class GenerativeModel(Questions, ChainRule, Streams, Parameters):
             _may_predict(self)  # available_if has hidden the method; this raises, and says what to call
         if name == "partial_fit":
             may_stream(self)
+        if name in ("_coding", "n_features_in_") and "columns_" in vars(self):
+            raise AttributeError(
+                f"This {type(self).__name__} is a part of a fitted model and sees coded rows: read its attributes, and ask the "
+                "outer model, with priors={label: 1} for one class alone."
+            )
         if name.endswith("_") and not name.startswith("_"):
             if name in vars(GenerativeModel):  # a property of the base, which says itself why there is no answer
                 return object.__getattribute__(self, name)

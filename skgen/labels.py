@@ -21,7 +21,7 @@ def is_missing(values: np.ndarray, marker: Any = np.nan) -> np.ndarray:
     return np.asarray(equal, dtype=bool) & np.ones(len(values), dtype=bool)
 
 
-def read_labels(y: Any, counted: np.ndarray, unlabeled: Any) -> tuple[np.ndarray, np.ndarray]:
+def read_labels(y: Any, counted: np.ndarray, unlabeled: Any, may_all_miss: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Sorted classes among the counted rows, and a code for each row, -1 where the label is unknown.
 
     Parameters
@@ -31,6 +31,8 @@ def read_labels(y: Any, counted: np.ndarray, unlabeled: Any) -> tuple[np.ndarray
         Rows of positive weight.
     unlabeled : None or scalar
         The value that marks a row without a label.
+    may_all_miss : bool
+        Take rows of which none has a label.
 
     Raises
     ------
@@ -48,6 +50,8 @@ def read_labels(y: Any, counted: np.ndarray, unlabeled: Any) -> tuple[np.ndarray
             "or pass unlabeled=np.nan to learn from them without a label."
         )
     known = ~unknown & counted
+    if not known.any() and may_all_miss:
+        return y[:0], np.full(len(y), -1)
     if not known.any():
         raise ValueError(f"y has no labelled row that counts (unlabeled={unlabeled!r}): label some, or call fit(X).")
     labels = y[known].astype(np.float32) if y.dtype == np.float16 else y[known]

@@ -49,7 +49,9 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
     learning_rate : float
     optimizer : {"adam", "adamw", "sgd", "lbfgs"}
         "lbfgs" takes all rows at once.
-    weight_decay : float
+    weight_decay : float or "auto"
+        Added to a row's loss: half of it times the sum of the squared weights ("adamw" shrinks the weights instead, apart from
+        the gradient). "auto": a Gaussian prior of fixed width on each weight, and so one over the number of rows.
     gradient_clip : float or None
         Largest norm of a step's gradient.
     averaging : float
@@ -87,7 +89,7 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
     batch_size: Annotated[int, Interval(1)] | Literal["auto"] = "auto"
     learning_rate: Annotated[float, Interval(0, open_low=True)] = 1e-3
     optimizer: Literal["adam", "adamw", "sgd", "lbfgs"] = "adam"
-    weight_decay: Annotated[float, Interval(0)] = 0.0
+    weight_decay: Annotated[float, Interval(0)] | Literal["auto"] = 0.0
     gradient_clip: Annotated[float, Interval(0, open_low=True)] | None = 10.0
     averaging: Annotated[float, Interval(0)] = 0.0
     early_stopping: bool = True
@@ -103,6 +105,7 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
 
     kinds = frozenset({"continuous", "integer", "binary", "categorical"})
     streams = True
+    _prior_precision = 1.0  # of weight_decay="auto"
     known_gaps = MappingProxyType(
         {"check_sample_weight_equivalence_on_dense_data": "rows held out and mini-batches are drawn: equal in distribution"}
     )
@@ -189,12 +192,14 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
             self._train(X, *shares(weights), rng, trial=trial)
         elif trial is None or (self.n_jobs not in (None, 1) and self.checkpoint is None):
             super()._fit_classes(X, weights, rng)
+            self.n_iter_ = max(density.n_iter_ for density in self.densities_)
         else:
             self.densities_ = []
             for k, (w, stream) in enumerate(zip(weights.T, rng.spawn(weights.shape[1]), strict=True)):
                 density, keep = self.part(self.columns_), w > 0
                 density._train(X[keep], None, w[keep], stream, trial=trial.of_class(k))
                 self.densities_ = [*self.densities_, density]
+            self.n_iter_ = max(density.n_iter_ for density in self.densities_)
 
     def _update_classes(self, X: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> None:
         if "_weights" not in vars(self):
@@ -271,10 +276,12 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
         size = (
             int(np.clip(2 ** np.floor(np.log2(max(n, 1) / 40 + 1e-9)), 16, 256)) if self.batch_size == "auto" else self.batch_size
         )
-        same = ("learning_rate", "optimizer", "weight_decay", "gradient_clip", "averaging", "n_iter_no_change", "tol", "precision")
+        decay = self._prior_precision / max(n, 1) if self.weight_decay == "auto" else self.weight_decay
+        same = ("learning_rate", "optimizer", "gradient_clip", "averaging", "n_iter_no_change", "tol", "precision")
         return Settings(
             max_epochs=max_epochs or self.max_epochs,
             batch_size=size,
+            weight_decay=decay,
             device=self._device(),
             checkpoint=None if self.checkpoint is None or max_epochs else self._checkpoint_path(),
             **{name: getattr(self, name) for name in same},

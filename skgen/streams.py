@@ -116,6 +116,8 @@ class Streams:
             name = type(self).__name__
             raise ValueError(f"{name} {'needs' if labelled else 'cannot take'} y in this batch, as in the first one.")
         table, _, weight, (found, codes) = self._rows(X, y, sample_weight, reset=False)
+        if not len(weight):
+            return  # rows of weight 0 are not there
         self._fitted = copy.copy(self._fitted)
         if "_batches" not in vars(self):
             self._resume()
@@ -155,7 +157,8 @@ class Streams:
             weights = weights_by_class(codes[labelled], weight[labelled], len(self.classes_))
             mass = self._class_mass + weights.sum(axis=0)
             learnt = weights if self._learnt.all() else weights[:, self._learnt]
-            part._partial_fit_classes(Z[labelled], learnt, rng)
+            if known.any():
+                part._partial_fit_classes(Z[labelled], learnt, rng)
             self._class_share = mass / mass.sum()
             if not every:  # stepwise EM: labels by the present model
                 joint = part._log_prob_classes(Z[~known]).T + self.class_log_prior_[self._learnt][:, None]
@@ -227,9 +230,16 @@ class Streams:
         lost = np.isnan(coded) & ~np.asarray(pd.isna(table))
         i, j = np.argwhere(lost)[0]
         cell = table.iloc[i, j] if isinstance(table, pd.DataFrame) else table[i, j]
+        name = self.columns_.names[j]
+        cell = cell.item() if isinstance(cell, np.generic) else cell
+        if self.columns_.levels[j] is None:
+            raise ValueError(
+                f"Column {name!r} holds {cell!r}, and only whole numbers in the first batch: begin again with "
+                f"column_kinds={{{name!r}: 'continuous'}}."
+            )
         raise ValueError(
-            f"Column {self.columns_.names[j]!r} holds {cell!r}, which the first batch did not: declare it, by a categorical dtype "
-            "or column_kinds=skgen.columns(...) of a table that holds every level."
+            f"Column {name!r} holds {cell!r}, which the first batch did not: declare it, by a categorical dtype or "
+            "column_kinds=skgen.columns(...) of a table that holds every level."
         )
 
     def _warn_of_drift(self, coded: np.ndarray) -> None:

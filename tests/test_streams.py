@@ -298,3 +298,39 @@ def test_moments_of_two_batches_are_those_of_all_rows(diagonal):
     whole = weighted_moments(X, w, diagonal)
     for field in ("mass", "mean", "scatter", "seen"):
         assert np.allclose(getattr(both, field), getattr(whole, field), atol=1e-10)
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+def test_a_small_batch_moves_a_mixture_by_little(covariance_type):
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(-2, 1, (500, 2)), rng.normal(2, 0.5, (500, 2))])
+    model = skgen.GaussianMixture(n_components=2, covariance_type=covariance_type, random_state=0).partial_fit(X)
+    before = model.score(X)
+    model.partial_fit(X[:2], sample_weight=[1e-9, 1e-9])
+    assert abs(model.score(X) - before) < 1e-3
+    model.partial_fit(X[:5])
+    assert abs(model.score(X) - before) < 0.02
+
+
+def test_a_batch_of_no_weight_is_not_there():
+    X, y = load_iris(return_X_y=True)
+    model = skgen.GaussianMixture().partial_fit(X, y)
+    before = model.score_samples(X)
+    model.partial_fit(X + 100, y, sample_weight=np.zeros(150))
+    assert np.array_equal(model.score_samples(X), before)
+    with pytest.raises(ValueError, match="not zero for every row"):
+        skgen.GaussianMixture().partial_fit(X, y, sample_weight=np.zeros(150))
+
+
+def test_a_batch_without_a_label_counts_by_the_model():
+    X, y = load_iris(return_X_y=True)
+    model = skgen.GaussianMixture(unlabeled=-1).partial_fit(X[::2], y[::2])
+    model.partial_fit(X[1::2], np.full(75, -1))
+    assert np.isclose(model._class_mass.sum(), 150)
+    assert model.score(X, y) > 0.96
+
+
+def test_half_a_unit_in_a_column_of_whole_numbers_names_the_kind():
+    model = skgen.NaiveBayes().partial_fit(pd.DataFrame({"rooms": [1, 2, 3]}))
+    with pytest.raises(ValueError, match=r"'rooms' holds 1.5, and only whole numbers .* column_kinds=\{'rooms': 'continuous'\}"):
+        model.partial_fit(pd.DataFrame({"rooms": [1.5]}))

@@ -1,1 +1,25 @@
 """Judging models through the public contract alone: metrics, scorers, and one table for many models."""
+
+from typing import Any
+
+#: Imported when first asked for: a metric needs no torch, a display no more than its own plot.
+_LAZY = {
+    "HistoryDisplay": "displays",
+    "Snapshots": "snapshots",
+    "expected_calibration_error": "metrics",
+    "kl_divergence": "divergence",
+    "scorers": None,
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _LAZY:
+        raise AttributeError(f"module 'skgen.evaluate' has no attribute {name!r}: it has {', '.join(sorted(_LAZY))}")
+    where = _LAZY[name]
+    return import_module(f"skgen.evaluate.{name}") if where is None else getattr(import_module(f"skgen.evaluate.{where}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_LAZY)

@@ -127,13 +127,14 @@ class GaussianMixture(ComponentModel):
             batch = weighted_moments(X, weight, self._diagonal)
         else:
             batch = self._gaussians.moments(X, weight, self._log_weight)
-        sums, self._seen_batches = vars(self).get("_sums"), vars(self).get("_seen_batches", 0) + 1
+        sums = vars(self).get("_sums")
         if sums is not None:
             before, now = sums.mass.sum(), batch.mass.sum()
             if now > 0 and self.n_components > 1:
-                # s = (1 - g) s + g s(batch), g = t^-0.7 (Cappe & Moulines 2009, eq. 13): early E-steps are forgotten.
-                # With one component there is nothing to forget, and g is the batch's share of all rows
-                g = max(now / (before + now), self._seen_batches**-_FORGET)
+                # s = (1 - g) s + g s(batch), g = t^-0.7 (Cappe & Moulines 2009, eq. 13), with 1 / t the batch's share of all
+                # rows, which it is for equal batches: early E-steps are forgotten, and few rows move little.
+                # With one component there is nothing to forget, and g is that share
+                g = (now / (before + now)) ** _FORGET
                 sums, batch = sums * ((1 - g) * (before + now) / before), batch * (g * (before + now) / now)
             batch = sums + batch
         self._sums = batch
