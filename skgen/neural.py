@@ -17,7 +17,7 @@ from torch import nn
 
 from skgen.base import GenerativeModel
 from skgen.labels import read_labels, weights_by_class
-from skgen.learn.gradient import Rows, Settings, train
+from skgen.learn.gradient import Rows, Settings, Trained, train
 from skgen.learn.labelled import labelled_loss, one_hot, shares, to_rows
 from skgen.learn.progress import CallbackSupportMixin, Monitor, with_callbacks
 from skgen.parameters import Interval
@@ -251,9 +251,9 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
             rows, held_out = self._split(X, c, weight, rng)
         else:
             rows, held_out = to_rows(X, c, weight), None
-        trained = train(
+        trained = self._learn(
             self._build(K, seed, rows, start),
-            labelled_loss(share),
+            share,
             rows,
             held_out,
             settings,
@@ -271,6 +271,12 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
         before = [] if keep_best else vars(self).get("_lines", [])
         self._lines = [*before, *({**line, "epoch": len(before) + line["epoch"]} for line in trained.history)]
         self._set_weights(trained.state)
+
+    def _learn(
+        self, module: nn.Module, share: Any, rows: Rows, held_out: Rows | None, settings: Settings, seed: int, **how: Any
+    ) -> Trained:
+        """Weights by minimising the loss of the rows; a model with another way of learning overrides this."""
+        return train(module, labelled_loss(share), rows, held_out, settings, seed, **how)
 
     def _settings(self, n: int, max_epochs: int | None) -> Settings:
         size = (

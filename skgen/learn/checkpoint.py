@@ -87,7 +87,9 @@ class Checkpoint:
             os.replace(part, self.path)
         except (OSError, SafetensorError) as error:
             size = sum(value.numel() * value.element_size() for value in tensors.values())
-            raise OSError(f"checkpoint={str(self.path)!r}: {size} bytes cannot be written ({error}); the file before is whole.") from error
+            raise OSError(
+                f"checkpoint={str(self.path)!r}: {size} bytes cannot be written ({error}); the file before is whole."
+            ) from error
         finally:
             part.unlink(missing_ok=True)
 

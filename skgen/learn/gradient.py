@@ -18,9 +18,10 @@ from torch import nn
 
 from skgen.learn.checkpoint import Checkpoint
 
-__all__ = ["Rows", "Settings", "Trained", "TrainingDiverged", "train"]
+__all__ = ["Batches", "Rows", "Settings", "Trained", "TrainingDiverged", "copy_state", "seeded", "train"]
 
 _RESTARTS = 3
+_MUCH = 0.1  # nats a row that training may lose against the weights before it without a word
 _STEP = 0.1  # what a restart and a cut multiply the rate by
 _OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD, "lbfgs": torch.optim.LBFGS}
 
@@ -89,7 +90,7 @@ def seeded(*numbers: int) -> torch.Generator:
     )
 
 
-class _Batches:
+class Batches:
     """Batches of rows. No DataLoader: a slice of a tensor is a hundred times cheaper than collating its rows."""
 
     def __init__(self, rows: Rows, size: int, seed: int | None):
@@ -165,9 +166,9 @@ class _Net(NeuralNet):
     def get_split_datasets(self, X: tuple[Rows, Rows | None], y: Any = None, **_: Any) -> tuple[Rows, Rows | None]:
         return X
 
-    def get_iterator(self, dataset: Rows, training: bool = False) -> _Batches:
+    def get_iterator(self, dataset: Rows, training: bool = False) -> Batches:
         size = self.settings.batch_size if training else max(self.settings.batch_size, 1024)
-        return _Batches(dataset, len(dataset) if self.settings.optimizer == "lbfgs" else size, self.seed if training else None)
+        return Batches(dataset, len(dataset) if self.settings.optimizer == "lbfgs" else size, self.seed if training else None)
 
     def mean_loss(self, batch: Rows, generator: torch.Generator) -> torch.Tensor:
         progress = self.epoch / max(1, self.settings.max_epochs)
@@ -178,7 +179,7 @@ class _Net(NeuralNet):
             each = self.loss(self.module_, batch, generator, progress)
         return (each * batch.w).sum() / batch.w.sum()
 
-    def run_single_epoch(self, iterator: _Batches | None, training: bool, prefix: str, step_fn: Any, **_: Any) -> None:
+    def run_single_epoch(self, iterator: Batches | None, training: bool, prefix: str, step_fn: Any, **_: Any) -> None:
         if iterator is None:
             return
         self.epoch = iterator.epoch = len(self.history)
@@ -188,7 +189,7 @@ class _Net(NeuralNet):
         with nullcontext() if training or self.average is None else self.average.shown():
             self.history.record(f"{prefix}_loss", self._pass(iterator, training, generator))
 
-    def _pass(self, iterator: _Batches, training: bool, generator: torch.Generator) -> float:
+    def _pass(self, iterator: Batches, training: bool, generator: torch.Generator) -> float:
         total, mass = 0.0, 0.0
         for batch in iterator:
             loss = self._step(batch, generator) if training else self._value(batch, generator)
@@ -201,7 +202,7 @@ class _Net(NeuralNet):
     def learnt(self) -> dict[str, torch.Tensor]:
         """A copy of the module's state, with the mean of the weights if they are averaged."""
         with nullcontext() if self.average is None else self.average.shown():
-            return _copy(self.module_)
+            return copy_state(self.module_)
 
     @torch.no_grad()
     def _value(self, batch: Rows, generator: torch.Generator) -> torch.Tensor:
@@ -238,7 +239,8 @@ def _optimizer(settings: Settings) -> dict:
     return {**kwargs, "optimizer__fused": True}
 
 
-def _copy(module: nn.Module) -> dict[str, torch.Tensor]:
+def copy_state(module: nn.Module) -> dict[str, torch.Tensor]:
+    """A module's state, detached from it."""
     return {name: value.detach().clone() for name, value in module.state_dict().items()}
 
 
@@ -335,7 +337,7 @@ class _Run:
     def __init__(self, net: _Net, settings: Settings, held_out: bool, monitor: Any, keep_best: bool, tell: bool):
         self.net, self.settings, self.monitor, self.keep_best, self.tell = net, settings, monitor, keep_best, tell
         self.watched = "valid_loss" if held_out else "train_loss"
-        self.best_loss, self.first_loss, self.best = np.inf, np.inf, _copy(net.module_)
+        self.best_loss, self.first_loss, self.best = np.inf, np.inf, copy_state(net.module_)
         self.initial = self.best
         self.waited, self.cuts, self.restarts, self.rate = 0, 0, 0, settings.learning_rate
         self.lines: list[dict] = []
@@ -413,10 +415,14 @@ class _Run:
                 stacklevel=2,
             )
         held_out = self.watched == "valid_loss"
-        failed = self.keep_best and self.lines and (self.best_loss >= self.first_loss if held_out else self.best_loss > self.first_loss)
+        failed = (
+            self.keep_best and self.lines and (self.best_loss >= self.first_loss if held_out else self.best_loss > self.first_loss)
+        )
         if failed:
             self.best = self.initial
-            if self.tell and not interrupted:
+            # columns that are independent leave nothing to gain, and a network loses a little; more than that is a wild rate
+            least = min((line[self.watched] for line in self.lines if np.isfinite(line[self.watched])), default=np.inf)
+            if self.tell and not interrupted and least > self.first_loss + _MUCH:
                 warnings.warn(
                     f"{len(self.lines)} epochs at learning_rate={self.settings.learning_rate:g} were no better on "
                     f"{'held-out rows' if held_out else 'the rows'} than none: the weights are those before training. "

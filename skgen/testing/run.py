@@ -79,9 +79,10 @@ def run_check(check: Check, subject: Subject, expected: dict[str, str] | None = 
     reason = gaps.get(check.name, gaps.get(check.id))
     exception: BaseException | None = None
     statistic = p_value = None
-    start = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        subject.warm()
+        start = time.process_time()
         try:
             found = check.run(subject)
             status, message = "passed", ""

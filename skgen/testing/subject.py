@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import json
@@ -49,11 +50,19 @@ class Subject:
             estimator = estimator(**parameters)
         self.estimator, self.tier, self.seed = estimator, tier, seed
         self.seconds = 0.0
+        self._warm = False
         self._fits: dict[tuple[str, bool], Any] = {}
 
     @property
     def name(self) -> str:
         return type(self.estimator).__name__
+
+    def warm(self) -> None:
+        """Fit once, untimed: what a library imports at its first use is no cost of the model (torch: seconds)."""
+        if not self._warm:
+            self._warm = True
+            with contextlib.suppress(Exception):  # the checks say what is wrong
+                self.new().fit(self.numeric().rows(np.arange(30)))
 
     @property
     def full(self) -> bool:

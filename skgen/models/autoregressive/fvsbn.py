@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -111,8 +111,11 @@ class FVSBN(AutoregressiveModel):
     """
 
     learning_rate: Annotated[float, Interval(0, open_low=True)] = 0.01
+    weight_decay: Annotated[float, Interval(0)] | Literal["auto"] = "auto"
 
-    quick = MappingProxyType({"n_components": 1, "max_epochs": 2, "learning_rate": 0.1, "batch_size": 64})
+    _prior_precision = 0.1  # its few weights have to be large where columns determine one another
+
+    quick = MappingProxyType({"n_components": 1, "max_epochs": 3, "learning_rate": 0.1, "batch_size": 128})
 
     def _module(self, columns: Columns, n_classes: int) -> nn.Module:
         return _Network(columns, n_classes, self.n_components, self._checked_order(len(columns)), self.n_orders)

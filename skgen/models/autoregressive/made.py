@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -103,7 +103,7 @@ class _Network(AutoregressiveModule):
         parameters = torch.from_numpy(np.concatenate(by_column)).to(device)
         columns = torch.from_numpy(features).to(device)
         state: dict[str, Any] = {"ends": ends, "starts": np.r_[0, np.cumsum([len(p) for p in by_column])]}
-        state["shown"] = self.bias.new_zeros(len(features), n)
+        state["shown"] = self.bias.new_empty(len(features), n)  # read only up to where it was told
         state["layers"], before, n_before = [], columns, None
         for i, (layer, degree) in enumerate(zip(self.hidden, self._degrees(member), strict=True)):
             units = torch.argsort(degree, stable=True)
@@ -111,7 +111,7 @@ class _Network(AutoregressiveModule):
             bias = layer.bias[units][:, None]
             if i == 0 and c is not None:
                 bias = bias + self.hidden_by_class(c).T[units]
-            h = self.bias.new_zeros(len(units), n)
+            h = self.bias.new_empty(len(units), n)
             state["layers"].append((layer.weight[units][:, before], bias, h, upto.tolist(), n_before))
             before, n_before = units, upto.tolist()
         state["weight"] = self.weight[parameters][:, before]
@@ -128,14 +128,15 @@ class _Network(AutoregressiveModule):
                 new = slice(upto[degree - 1], upto[degree])
                 seen = end[degree] if upto_below is None else upto_below[degree]
                 if new.start < new.stop:
-                    h[new] = torch.relu(weight[new, :seen] @ below[:seen] + bias[new])
+                    torch.addmm(bias[new], weight[new, :seen], below[:seen], out=h[new])
+                    h[new].relu_()
                 below = h
             state["known"] = degree
         _, _, h, upto, _ = state["layers"][-1]
         at = slice(state["starts"][i], state["starts"][i + 1])
-        out = state["weight"][at, : upto[i]] @ h[: upto[i]] + state["bias"][at]
+        out = torch.addmm(state["bias"][at], state["weight"][at, : upto[i]], h[: upto[i]])
         if state["direct"] is not None:
-            out = out + state["direct"][at, : end[i]] @ shown[: end[i]]
+            out.addmm_(state["direct"][at, : end[i]], shown[: end[i]])
         return out.T
 
     def tell(self, state: dict, i: int, features: Tensor) -> None:
@@ -151,12 +152,12 @@ class _Network(AutoregressiveModule):
 
     def advance(self, state: dict, i: int) -> None:
         below = state["shown"] * (state["place"] < i)
-        for layer, degree, start, h in zip(
-            self.hidden, self._degrees(state["member"]), state["start"], state["hidden"], strict=True
-        ):
-            new = degree == i
-            h[:, new] = torch.relu(below @ layer.weight[new].T + start[..., new])
-            below = h  # units of higher degrees are still zero
+        for k, (layer, degree) in enumerate(zip(self.hidden, self._degrees(state["member"]), strict=True)):
+            new, h = torch.nonzero(degree == i)[:, 0], state["hidden"][k]
+            units = torch.relu(below @ layer.weight[new].T + state["start"][k][..., new])
+            # units of higher degrees are still zero
+            below = h.index_copy(1, new, units) if torch.is_grad_enabled() else h.index_copy_(1, new, units)
+            state["hidden"][k] = below
 
     def parameters_each(self, state: dict, j: int, rows: Tensor) -> Tensor:
         at = self.conditionals.parameters_of(j)
@@ -219,9 +220,10 @@ class MADE(AutoregressiveModel):
     hidden_layer_sizes: tuple = (256,)
     direct: bool = True
     n_masks: Annotated[int, Interval(1)] = 1
+    weight_decay: Annotated[float, Interval(0)] | Literal["auto"] = "auto"
 
     quick = MappingProxyType(
-        {"hidden_layer_sizes": (16,), "n_components": 1, "max_epochs": 2, "learning_rate": 0.1, "batch_size": 64}
+        {"hidden_layer_sizes": (16,), "n_components": 1, "max_epochs": 3, "learning_rate": 0.1, "batch_size": 64}
     )
 
     def _module(self, columns: Columns, n_classes: int) -> nn.Module:
