@@ -339,8 +339,8 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
             own = {name: tuple(value.shape) for name, value in module.state_dict().items()}
             if own != {name: np.shape(value) for name, value in start.items()}:
                 raise ValueError(
-                    f"{type(self).__name__} cannot go on from weights of other shapes, of a network for other columns or parameters: "
-                    "clone the estimator, or set warm_start=False."
+                    f"{type(self).__name__} cannot go on from weights of other shapes, of a network for other columns or "
+                    "parameters: clone the estimator, or set warm_start=False."
                 )
             module.load_state_dict({name: torch.as_tensor(value) for name, value in start.items()})
         return module

@@ -45,10 +45,7 @@ def test_the_weights_kept_are_those_best_on_held_out_rows(labelled):
     model = small(max_epochs=60, learning_rate=0.1, batch_size=16, n_iter_no_change=15).fit(train, a, X_val=held, y_val=b)
     best = np.nanmin(model.history_["valid_loss"])
     assert model.history_["valid_loss"][-1] > best  # it did overfit, so there is something to choose
-    if labelled:
-        log_p = model._log_density(held)[0][np.arange(40), b]
-    else:
-        log_p = model.score_samples(held)
+    log_p = model._log_density(held)[0][np.arange(40), b] if labelled else model.score_samples(held)
     in_coded_units = log_p + np.log(model.columns_.scale).sum()
     assert -in_coded_units.mean() == pytest.approx(best, abs=1e-5)
 
