@@ -149,6 +149,8 @@ class Conditionals(nn.Module):
 
     def feature_column(self, j: int, x: Tensor) -> Tensor:
         """The inputs (n, f_j) that show cells x (n,) of column j."""
+        if self.kinds[j] == "binary":
+            return torch.nan_to_num(x)[:, None]
         at = self.features_of(j)
         owner = torch.zeros_like(self._owner[at])
         return self._shown(x[:, None], owner, self._level[at], self.centre[j : j + 1], self.width[j : j + 1])

@@ -187,12 +187,14 @@ class AutoregressiveModule(nn.Module):
     def _complete(self, x: Tensor, c: Tensor | None, order: np.ndarray, member: int, noise: Tensor) -> Tensor:
         out = x.clone()
         state = self.begin(len(x), c, order, member)
+        hidden = torch.isnan(x)
+        some, every = hidden.any(dim=0).tolist(), hidden.all(dim=0).tolist()
         for i, j in enumerate(order.tolist()):
-            hidden = torch.isnan(x[:, j])
-            if bool(hidden.any()):
+            cells = x[:, j]
+            if some[j]:
                 drawn = self.conditionals.sample_column(j, self.parameters_at(state, i), noise[:, j])
-                out[:, j] = torch.where(hidden, drawn, x[:, j])
-            self.tell(state, i, self.features_of(j, out[:, j]))
+                out[:, j] = cells = drawn if every[j] else torch.where(hidden[:, j], drawn, cells)
+            self.tell(state, i, self.features_of(j, cells))
         return out
 
     def _complete_each(self, x: Tensor, c: Tensor | None, order: np.ndarray, member: int, noise: Tensor) -> Tensor:

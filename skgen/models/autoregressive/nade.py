@@ -39,7 +39,7 @@ class _Scan(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, a, x, W, V, ends, starts, relu, keep):
+    def forward(ctx, a, x, W, V, ends, starts, relu, keep=True):
         a, out, d = a.clone(), a.new_empty(starts[-1], len(a)), len(ends) - 1
         h, told, before = _activate(a, relu), _told(x, ends), []
         widths, sizes = np.diff(ends).tolist(), np.diff(starts).tolist()
