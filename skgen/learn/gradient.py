@@ -221,7 +221,7 @@ class _Net(NeuralNet):
             if self.settings.optimizer == "lbfgs" and self.settings.weight_decay:
                 loss = loss + 0.5 * self.settings.weight_decay * sum(p.square().sum() for p in self.module_.parameters())
             loss.backward()
-            if self.settings.gradient_clip is not None:
+            if self.settings.gradient_clip is not None and self.settings.optimizer != "lbfgs":  # a line search needs the true one
                 nn.utils.clip_grad_norm_(self.module_.parameters(), self.settings.gradient_clip)
             return loss
 

@@ -110,7 +110,7 @@ class FVSBN(AutoregressiveModel):
     True
     """
 
-    learning_rate: Annotated[float, Interval(0, open_low=True)] = 0.01
+    learning_rate: Annotated[float, Interval(0, open_low=True)] = 0.005
     weight_decay: Annotated[float, Interval(0)] | Literal["auto"] = "auto"
 
     _prior_precision = 0.1  # its few weights have to be large where columns determine one another
