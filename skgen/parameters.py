@@ -17,7 +17,9 @@ from sklearn.base import BaseEstimator
 __all__ = ["Interval", "Parameters"]
 
 #: Names a model class sets without an annotation: they describe the class and are not parameters.
-TRAITS = frozenset({"kinds", "likelihood", "missing", "missing_in_fit", "keeps_rows", "streams", "quick", "known_gaps", "__skgen_api__"})
+TRAITS = frozenset(
+    {"kinds", "likelihood", "missing", "missing_in_fit", "keeps_rows", "streams", "quick", "known_gaps", "__skgen_api__"}
+)
 
 
 @dataclass(frozen=True)

@@ -668,3 +668,14 @@ def test_too_many_configurations_are_refused_by_name():
         net.log_prob(row)
     row[0, 0] = 1
     assert net.log_prob(row)[0] == pytest.approx(np.log(0.5) + d * stats.norm.logpdf(0))
+
+
+def test_states_may_be_booleans():
+    parents = {"rain": [], "wet": ["rain"]}
+    tables = {"rain": {True: 0.3, False: 0.7}, "wet": {True: {True: 0.9, False: 0.1}, False: {True: 0.2, False: 0.8}}}
+    states = {"rain": [True, False], "wet": [False, True]}
+    model = BayesianNetwork.from_dict({"states": states, "parents": parents, "tables": tables})
+    rows = pd.DataFrame({"rain": [True, False], "wet": [False, True]})
+    assert np.allclose(np.exp(model.score_samples(rows)), [0.3 * 0.1, 0.7 * 0.2])
+    again = BayesianNetwork.from_dict({"states": states, "parents": parents, "tables": model.tables_})
+    assert np.allclose(again.score_samples(rows), model.score_samples(rows))

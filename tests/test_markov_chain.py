@@ -226,3 +226,13 @@ def test_classes_and_predictions():
 def test_errors_name_the_fault(model, X, says):
     with pytest.raises(ValueError, match=says):
         model.fit(X)
+
+
+@pytest.mark.parametrize("more", [{}, {"n_bins": 3}, {"homogeneous": False}, {"order": 2}])
+def test_tables_of_binned_steps_name_intervals(more):
+    X = np.random.default_rng(0).poisson(3, (50, 5))
+    model = MarkovChain(**more).fit(X)
+    table = model.tables_[1]
+    assert np.allclose(table.sum(axis=1), 1)
+    assert all(isinstance(name, str) for name in table.columns)
+    assert "and above" in table.columns[-1]

@@ -101,8 +101,8 @@ def read_table(given: Any, i: int, parents: Sequence[int], columns: Columns) -> 
     total = np.where(bad, 0, flat).sum(axis=1)
     for row in np.flatnonzero(bad.any(axis=1) | (np.abs(total - 1) > _SUM))[:1]:
         at = np.unravel_index(row, shape[:-1]) if parents else ()
-        where = ", ".join(f"{columns.names[j]}={columns.levels[j][a]!r}" for j, a in zip(parents, at, strict=True))
-        wrong = f"sums to {total[row]:.6g}, not to 1" if not bad[row].any() else f"holds {flat[row][bad[row]][0]!r}"
+        where = ", ".join(f"{columns.names[j]}={columns.levels[j].tolist()[a]!r}" for j, a in zip(parents, at, strict=True))
+        wrong = f"sums to {total[row]:.6g}, not to 1" if not bad[row].any() else f"holds {flat[row][bad[row]].tolist()[0]!r}"
         raise ValueError(f"The table of node {node!r}{' at ' + where if where else ''} {wrong}: probabilities of {list(levels)}.")
     return (flat / total[:, None]).reshape(shape)
 
@@ -119,7 +119,7 @@ def _by_name(frame: pd.DataFrame, i: int, parents: Sequence[int], columns: Colum
     if lacking or (at < 0).any():
         odd = f"lacks state {lacking[0]!r}" if lacking else f"has state {frame.columns[at < 0][0]!r}, which the column does not"
         raise ValueError(f"The table of node {node!r} {odd}: its states are {list(columns.levels[i])}.")
-    cells = frame[list(columns.levels[i])].to_numpy(dtype=float)
+    cells = frame.iloc[:, np.argsort(at)].to_numpy(dtype=float)  # by name, True and False would be a mask
     if not parents:
         if len(cells) != 1:
             raise ValueError(f"The table of node {node!r} has {len(cells)} rows, but the node has no parents: give one.")

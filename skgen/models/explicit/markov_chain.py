@@ -315,10 +315,11 @@ class MarkovChain(GenerativeModel):
 
     @property
     def tables_(self) -> dict[int, pd.DataFrame]:
+        tables = self._tables  # of a part: its levels are those that the tables have, intervals where there are bins
         own = [pd.Index(levels) for levels in self.columns_.levels[: self.step_features]]
         symbol = own[0] if len(own) == 1 else pd.MultiIndex.from_product(own).to_flat_index()
         out = {}
-        for g, table in enumerate(self._tables):
+        for g, table in enumerate(tables):
             m = min(g, self._k)
             context = np.arange(self._K**m) if self._small else table.contexts
             p = table if self._small else table.rows(context)
