@@ -89,6 +89,7 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
     # rows) with fvsbn, nade and made, and by that of held-out folds of iris, wine, breast_cancer and penguins. Cutting the rate
     # once from the best weights made a running mean of the weights superfluous, so averaging is 0: it pays where time, and
     # not patience, ends a fit. Weight decay that goes with one over the rows gained 0.1 to 0.5 nats on adult and dna.
+    # Rates: a larger one is better on breast_cancer (by 2 nats), a smaller one on nips and dna (by 1): 0.005 and 0.002 lie between.
     max_epochs: Annotated[int, Interval(1)] = 500
     batch_size: Annotated[int, Interval(1)] | Literal["auto"] = "auto"
     learning_rate: Annotated[float, Interval(0, open_low=True)] = 1e-3

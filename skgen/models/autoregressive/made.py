@@ -220,6 +220,7 @@ class MADE(AutoregressiveModel):
     hidden_layer_sizes: tuple = (256,)
     direct: bool = True
     n_masks: Annotated[int, Interval(1)] = 1
+    learning_rate: Annotated[float, Interval(0, open_low=True)] = 2e-3
     weight_decay: Annotated[float, Interval(0)] | Literal["auto"] = "auto"
 
     quick = MappingProxyType(

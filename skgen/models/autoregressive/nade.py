@@ -226,6 +226,8 @@ class NADE(AutoregressiveModel):
     learning_rate: Annotated[float, Interval(0, open_low=True)] = 2e-3
     weight_decay: Annotated[float, Interval(0)] | Literal["auto"] = "auto"
 
+    _prior_precision = 0.1  # more holds the weights at their start where only several columns together tell anything
+
     quick = MappingProxyType(
         {"hidden_layer_sizes": (16,), "n_components": 1, "max_epochs": 4, "learning_rate": 0.1, "batch_size": 64}
     )
