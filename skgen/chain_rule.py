@@ -68,7 +68,8 @@ class ChainRule:
         if order is None:
             order, prefix = np.arange(coded.shape[1]), self._prefixes(coded)
         else:
-            by_class = self._fitted._columns_classes(coded, "log_prob")[:, :, order]
+            # any value will do for an impossible cell: it has -inf, and what comes after it 0
+            by_class = self._fitted._columns_classes(np.where(lost, 0.0, coded), "log_prob")[:, :, order]
             gain = -np.log(np.where(self.columns_.continuous, self.columns_.scale, 1.0))
             gain = np.where(np.isnan(coded), 0.0, gain)[:, order]
             prefix = self._mixed(np.cumsum(by_class, axis=2)) + np.cumsum(gain, axis=1)
