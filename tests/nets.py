@@ -6,10 +6,12 @@ import inspect
 import itertools
 import sys
 import textwrap
+import warnings
 
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.exceptions import ConvergenceWarning
 
 import skgen
 
@@ -26,7 +28,9 @@ NETWORKS = {
 
 def shaken(model, X, y=None, noise=0.7):
     """``model`` fitted for an epoch, and then with noise on every weight: nothing in it is zero by accident."""
-    model.set_params(max_epochs=1, early_stopping=False, random_state=0).fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # one epoch is not meant to learn
+        model.set_params(max_epochs=1, early_stopping=False, random_state=0).fit(X, y)
     generator = torch.Generator().manual_seed(1)
     for part in model._fitted.densities_:
         for p in part._network.parameters():

@@ -142,6 +142,12 @@ class _Network(AutoregressiveModule):
         out = _Scan.apply(self._from(len(features), c), shown, self.input[by_place], self.weight[parameters], *how)
         return out[:, torch.argsort(parameters)] + self.output_bias(c)
 
+    def n_free(self) -> int:
+        """All weights but those of the last column, which no other is given; all where orders change."""
+        every = sum(p.numel() for p in self.parameters())
+        last = self.place(self.orders[0])[self.feature_owner] == self.n_columns - 1
+        return every if self.any_order else every - int(last.sum()) * self.input.shape[1]
+
     def begin(self, n: int, c: Tensor | None, order: np.ndarray, member: int) -> dict:
         by_place, ends, parameters, starts = self._sorted(order)
         bias = self.output_bias(c)[..., parameters].expand(n, -1)
