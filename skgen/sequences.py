@@ -7,6 +7,7 @@ one more symbol.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,14 +46,16 @@ def pad(
     order : column, for a frame, optional
         Steps are sorted by it; without it they stand as they come.
     length : int, optional
-        Steps of the table; the longest sequence by default.
+        Steps of the table; the longest sequence by default. A model takes rows as long as those it was fitted on: give the
+        longest there will be.
     columns : list of columns, for a frame, optional
         The features; all but ``group`` and ``order`` by default.
 
     Returns
     -------
     array of shape (n, length * F)
-        Of the dtype given where nothing had to be padded; else float with NaN, or object with None for text.
+        Of the dtype given where nothing had to be padded; else float with NaN, or object with None for text. Whole numbers
+        that became floats so are read as continuous by a model: tell it ``column_kinds="integer"`` (or "categorical").
     DataFrame
         For a frame: indexed by ``group``, columns ``t0_name, ...``. Integers become Int64 and booleans boolean where
         padded, so that kinds stay what they were.
@@ -71,7 +74,7 @@ def pad(
     if isinstance(sequences, pd.DataFrame):
         return _pad_frame(sequences, group, order, length, columns)
     if group is not None or order is not None or columns is not None:
-        raise ValueError("group, order and columns name columns of a DataFrame: pass one, or drop them.")
+        raise ValueError("group, order and columns name columns of a pandas DataFrame: pass one (to_pandas()), or drop them.")
     steps = [_as_steps(sequence) for sequence in sequences]
     if not steps:
         raise ValueError("There is no sequence to pad: give at least one.")
@@ -80,6 +83,8 @@ def pad(
     if len(widths) > 1:
         raise ValueError(f"Sequences have {widths[0]} and {widths[1]} features a step: give all of them the same.")
     T = _length([len(s) for s in steps], length)
+    if any(s.dtype.kind in "mM" for s in filled):
+        raise ValueError("Steps are dates or durations: pass them as numbers, or in a long DataFrame with group=.")
     dtype = np.result_type(*[s.dtype for s in filled])
     ragged = any(len(s) < T for s in steps)
     if ragged and dtype.kind != "O":
@@ -106,6 +111,9 @@ def _length(found: Sequence[int], length: int | None) -> int:
 def _pad_frame(frame: pd.DataFrame, group: Any, order: Any, length: int | None, columns: list | None) -> pd.DataFrame:
     if group is None:
         raise ValueError("A long DataFrame needs group=, the column that says which sequence a step belongs to.")
+    for what, name in (("group", group), ("order", order)):
+        if isinstance(name, (list, tuple)) and name not in list(frame.columns):
+            raise ValueError(f"{what}={name!r} must be one column: join several into one first.")
     features = [c for c in frame.columns if c not in (group, order)] if columns is None else list(columns)
     for name in [group, *([order] if order is not None else []), *features]:
         if name not in frame.columns:
@@ -116,6 +124,10 @@ def _pad_frame(frame: pd.DataFrame, group: Any, order: Any, length: int | None, 
     if (code < 0).any():
         raise ValueError(f"Column {group!r} is missing in row {int(np.argmax(code < 0))}: every step belongs to a sequence.")
     if order is not None:
+        if frame[order].isna().any():
+            raise ValueError(
+                f"Column {order!r} is missing in row {int(frame[order].isna().to_numpy().argmax())}: a step needs its place."
+            )
         at = frame[order].argsort(kind="stable").to_numpy()
         frame, code = frame.iloc[at], code[at]
     step = frame.groupby(code, sort=False).cumcount().to_numpy()
@@ -137,13 +149,14 @@ def _pad_frame(frame: pd.DataFrame, group: Any, order: Any, length: int | None, 
     return out
 
 
-def unpad(table: Any, step_features: int = 1, *, group: Any = None, order: Any = None) -> list[np.ndarray] | pd.DataFrame:
+def unpad(table: Any, step_features: int | None = None, *, group: Any = None, order: Any = None) -> list[np.ndarray] | pd.DataFrame:
     """The sequences in a padded table: what :func:`pad` undoes. Trailing steps without any value are cut.
 
     Parameters
     ----------
     table : array or DataFrame of shape (n, T * step_features)
-    step_features : int, default=1
+    step_features : int, optional
+        By default 1, or as many as the names ``t0_...`` of a frame say.
     group, order : column names, for a frame
         Names of the columns that tell sequence and step; "sequence" (or the name of the index) and "step" by default.
 
@@ -159,7 +172,14 @@ def unpad(table: Any, step_features: int = 1, *, group: Any = None, order: Any =
     >>> unpad(np.array([[1.0, 2.0], [3.0, np.nan]]))
     [array([1., 2.]), array([3.])]
     """
+    if not isinstance(table, pd.DataFrame):
+        table = np.asarray(table)
+    if np.ndim(table) != 2:
+        raise ValueError(f"A padded table has two dimensions, a row a sequence: this has {np.ndim(table)}.")
     d = table.shape[1]
+    if step_features is None:
+        named = isinstance(table, pd.DataFrame) and all(re.match(r"t\d+_", str(name)) for name in table.columns)
+        step_features = sum(str(name).startswith("t0_") for name in table.columns) if named else 1
     if step_features < 1 or d % step_features:
         raise ValueError(f"step_features={step_features!r} does not divide the {d} columns: columns are step-major.")
     T = d // step_features

@@ -129,3 +129,23 @@ def test_log_p_of_a_long_sequence_from_its_windows():
 def test_errors_name_the_fault(call, says):
     with pytest.raises(ValueError, match=says):
         call()
+
+
+def test_unpad_reads_features_from_names_and_lists_as_arrays():
+    long = pd.DataFrame({"id": [1, 1, 2], "x": [0.5, 1.5, 2.5], "k": ["u", "v", "u"]})
+    back = unpad(pad(long, group="id"))
+    assert back.columns.tolist() == ["id", "step", "x", "k"]
+    assert back["x"].tolist() == [0.5, 1.5, 2.5]
+    assert [s.tolist() for s in unpad([[1, 2], [3, float("nan")]])] == [[1, 2], [3]]
+    with pytest.raises(ValueError, match="two dimensions"):
+        unpad(np.arange(3.0))
+
+
+def test_pad_names_what_it_cannot_take():
+    long = pd.DataFrame({"id": [1, 1], "g": [1, 1], "t": [0.0, np.nan], "x": [1, 2]})
+    with pytest.raises(ValueError, match="must be one column"):
+        pad(long, group=["id", "g"])
+    with pytest.raises(ValueError, match="'t' is missing in row 1"):
+        pad(long, group="id", order="t")
+    with pytest.raises(ValueError, match="dates or durations"):
+        pad([np.array(["2026-01-01"], dtype="M8[D]"), np.array(["2026-01-01", "2026-01-02"], dtype="M8[D]")])
