@@ -1,0 +1,1 @@
+"""x = G(z): a sampler without a density."""
