@@ -327,6 +327,8 @@ def test_conditionals_are_uniform_at_width_fifty(wide_model):
 
 def test_a_prefix_forgotten_halfway_is_found(wide_model, monkeypatch):
     net = network(wide_model)
+    if getattr(net, "direct", 0) is None:
+        pytest.skip("two layers of random weights hardly pass on what they see")
     begin, parameters_at, tell = net.begin, net.parameters_at, net.tell
     with monkeypatch.context() as patched:
         patched.setattr(net, "begin", lambda *args: (begin(*args), begin(*args)), raising=False)
@@ -334,8 +336,7 @@ def test_a_prefix_forgotten_halfway_is_found(wide_model, monkeypatch):
 
         def forgetful(state, i, features):
             tell(state[0], i, features)
-            if i >= 25:
-                tell(state[1], i, features)
+            tell(state[1], i, features if i >= 25 else torch.zeros_like(features))
 
         patched.setattr(net, "tell", forgetful, raising=False)
         X = wide_model.sample(1500, random_state=0)

@@ -32,8 +32,9 @@ __all__ = [
     "run_check",
 ]
 
-#: Processor seconds that the quick tier may take for one model.
-QUICK_SECONDS = 15.0
+#: Processor seconds that the quick tier may take for one model, and for one that trains a network: some two hundred fits
+#: of which each builds and steps it.
+QUICK_SECONDS, NETWORK_SECONDS = 15.0, 30.0
 _BUDGET = "quick_seconds"
 
 
@@ -61,7 +62,8 @@ def checks_for(tier: str, only: str | None = None) -> list[Check]:
 
 def _budget(subject: Subject) -> None:
     """The quick tier stays within its processor seconds; twice those under a tracer such as coverage, which costs as much."""
-    allowed = QUICK_SECONDS * (1 if sys.gettrace() is None else 2)
+    network = any(base.__module__ == "skgen.neural" for base in type(subject.estimator).__mro__)
+    allowed = (NETWORK_SECONDS if network else QUICK_SECONDS) * (1 if sys.gettrace() is None else 2)
     if subject.tier == "quick" and subject.seconds > allowed:
         raise CheckFailed(
             f"The quick tier took {subject.seconds:.1f} processor seconds, {allowed:g} allowed: give the class "
@@ -139,7 +141,8 @@ def check_generative(
     estimator : class or instance
         A class is tried with its ``quick`` parameters and ``random_state=0``. An instance is cloned, not changed.
     tier : {"quick", "full"}
-        "quick" is the contract with the cheaper statistical checks, within 15 processor seconds; "full" is everything.
+        "quick" is the contract with the cheaper statistical checks, within 15 processor seconds (30 for a network); "full"
+        is everything.
     seed : int
         Of the draws the checks make. A failure names the command that repeats it.
     on_fail : {"raise", "warn"} or None

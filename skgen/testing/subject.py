@@ -6,6 +6,7 @@ import contextlib
 import copy
 import inspect
 import json
+import random
 import shlex
 import zlib
 from collections.abc import Callable
@@ -61,8 +62,12 @@ class Subject:
         """Fit once, untimed: what a library imports at its first use is no cost of the model (torch: seconds)."""
         if not self._warm:
             self._warm = True
+            # a model that seeds the global generators is found by its check
+            before = random.getstate(), np.random.get_state()  # noqa: NPY002
             with contextlib.suppress(Exception):  # the checks say what is wrong
                 self.new().fit(self.numeric().rows(np.arange(30)))
+            random.setstate(before[0])
+            np.random.set_state(before[1])  # noqa: NPY002
 
     @property
     def full(self) -> bool:
