@@ -6,9 +6,18 @@ from typing import Any
 _LAZY = {
     "HistoryDisplay": "displays",
     "Snapshots": "snapshots",
+    "category_coverage": "samples",
+    "classifier_two_sample": "samples",
     "expected_calibration_error": "metrics",
+    "frechet_distance": "samples",
     "kl_divergence": "divergence",
+    "maximum_mean_discrepancy": "samples",
+    "memorisation": "neighbours",
+    "precision_recall": "neighbours",
+    "privacy_report": "privacy",
+    "sample_report": "sample_reports",
     "scorers": None,
+    "train_on_synthetic": "samples",
 }
 
 
