@@ -6,7 +6,7 @@ from typing import Any
 _LAZY = {
     "HistoryDisplay": "displays",
     "Snapshots": "snapshots",
-    "category_coverage": "samples",
+    "category_coverage": "usefulness",
     "classifier_two_sample": "samples",
     "expected_calibration_error": "metrics",
     "frechet_distance": "samples",
@@ -17,7 +17,7 @@ _LAZY = {
     "privacy_report": "privacy",
     "sample_report": "sample_reports",
     "scorers": None,
-    "train_on_synthetic": "samples",
+    "train_on_synthetic": "usefulness",
 }
 
 

@@ -12,7 +12,8 @@ from sklearn.model_selection import train_test_split
 
 from skgen.evaluate.features import encode_alike, points
 from skgen.evaluate.neighbours import manifolds, nearer
-from skgen.evaluate.samples import discrepancy, equally_many, frechet, label_array, learn_from, levels_kept, separate
+from skgen.evaluate.samples import discrepancy, equally_many, frechet, separate
+from skgen.evaluate.usefulness import label_array, learn_from, levels_kept
 from skgen.seeds import generator
 from skgen.tables import Columns
 
