@@ -117,7 +117,7 @@ def _expectation_maximisation(
         free = np.where(count > _LEAST, (part * loose).sum(axis=2) / safe, 1.0)  # its rows that are in no atom
         variance = (scatter + free * width**2 / C) / (count + free / C + _LEAST) + _NARROW * width**2
         share = (count + _LEAST) / (count + _LEAST).sum(axis=0)
-        if step == _STEPS:
+        if step == _STEPS or C == 1:  # one component has every row from the start
             break
         wide = (variance + blur)[..., None]
         # E log N over the bin: -1/2 ((mean of bin - mean)^2 + variance of bin) / v
