@@ -14,6 +14,7 @@ _LAZY = {
     "ColumnWarning": "skgen.reading",
     "GenerativeImputer": "skgen.roles",
     "GenerativeModel": "skgen.base",
+    "GenerativeOverSampler": "skgen.oversampling",
     "Interval": "skgen.parameters",
     "GenerativeClassifier": "skgen.compose",
     "TransformedDensity": "skgen.compose",

@@ -20,6 +20,7 @@ from skgen.models.latent.hmm import HMM as HMM
 from skgen.models.latent.mixture import Mixture as Mixture
 from skgen.models.latent.ppca import PPCA as PPCA
 from skgen.neural import NeuralModel as NeuralModel
+from skgen.oversampling import GenerativeOverSampler as GenerativeOverSampler
 from skgen.parameters import Interval as Interval
 from skgen.reading import ColumnWarning as ColumnWarning
 from skgen.reading import columns as columns

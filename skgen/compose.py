@@ -18,9 +18,11 @@ from skgen import registry
 from skgen.base import _WEAKEST_FIRST, GenerativeModel
 from skgen.containers import Container
 from skgen.jacobians import COLUMNWISE, flat_steps, forward, log_abs_det_jacobian
+from skgen.oversampling import GenerativeOverSampler
+from skgen.roles import GenerativeImputer
 from skgen.tables import KINDS, Columns
 
-__all__ = ["GenerativeClassifier", "TransformedDensity"]
+__all__ = ["GenerativeClassifier", "GenerativeImputer", "GenerativeOverSampler", "TransformedDensity"]
 
 
 # ---- other people's densities as models

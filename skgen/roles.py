@@ -19,6 +19,30 @@ from skgen.reading import ColumnWarning, columns
 __all__ = ["GenerativeImputer"]
 
 
+def inner_model(role: Any, X: Any) -> GenerativeModel:
+    """A fresh model of ``role.model``: an instance, a registered name, or "auto", which looks at the kinds of columns."""
+    if isinstance(role.model, GenerativeModel):
+        return clone(role.model)
+    if not isinstance(role.model, str):
+        raise ValueError(f"model={role.model!r} of {type(role).__name__} must be a model of skgen, its name, or 'auto'.")
+    if role.model != "auto":
+        return registry.make(role.model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ColumnWarning)  # fit warns
+        kinds = set(columns(X).kinds)
+    return registry.make("gaussian_mixture" if kinds <= {"continuous", "integer"} else "chow_liu")
+
+
+def made_by_name(role: Any, params: dict[str, Any]) -> dict[str, Any]:
+    """Parameters to set, with a model in the place of its registered name where parameters of it are among them."""
+    if not any(name.startswith("model__") for name in params):
+        return params
+    given = params.get("model", role.model)
+    if isinstance(given, str) and given == "auto":
+        raise ValueError("model='auto' has no parameters to set: give model= a name, such as 'gaussian_mixture', as well.")
+    return {**params, "model": registry.make(given)} if isinstance(given, str) else params
+
+
 class GenerativeImputer(TransformerMixin, Parameters):
     """Missing cells filled from p(missing | observed), beside SimpleImputer, KNNImputer and IterativeImputer.
 
@@ -81,26 +105,11 @@ class GenerativeImputer(TransformerMixin, Parameters):
 
     def _make(self, X: Any) -> GenerativeModel:
         """A fresh model, for this table if it is to be chosen."""
-        if isinstance(self.model, GenerativeModel):
-            return clone(self.model)
-        if not isinstance(self.model, str):
-            raise ValueError(f"model={self.model!r} of GenerativeImputer must be a model of skgen, its name, or 'auto'.")
-        if self.model != "auto":
-            return registry.make(self.model)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ColumnWarning)  # fit warns
-            kinds = set(columns(X).kinds)
-        return registry.make("gaussian_mixture" if kinds <= {"continuous", "integer"} else "chow_liu")
+        return inner_model(self, X)
 
     def set_params(self, **params: Any) -> GenerativeImputer:
         """Set parameters; those of the model as ``model__name``, which makes a model of its registered name."""
-        if any(name.startswith("model__") for name in params):
-            given = params.get("model", self.model)
-            if isinstance(given, str) and given == "auto":
-                raise ValueError("model='auto' has no parameters to set: give model= a name, such as 'gaussian_mixture', as well.")
-            if isinstance(given, str):
-                params = {**params, "model": registry.make(given)}
-        return super().set_params(**params)
+        return super().set_params(**made_by_name(self, params))
 
     def transform(self, X: Any) -> Any:
         """X with its missing cells filled.
