@@ -118,7 +118,7 @@ def show(found: dict, models: list[str]) -> None:
         print(f"   {treatment:22s}" + "".join(f"{cell:>24s}" for cell in cells) + spent)
     cheap = [name for name in found if name not in models]
     for key in keys:
-        best = max(cheap, key=lambda name: np.mean(found[name][key]))  # noqa: B023
+        best = max(cheap, key=lambda name: np.mean(found[name][key]))
         words = []
         for name in models:
             apart = np.subtract(found[name][key], found[best][key])

@@ -253,7 +253,7 @@ def discrepancy(P: np.ndarray, Q: np.ndarray, n_permutations: int, most: int | N
     both = np.concatenate([P, Q])
     square = cdist(both, both, "sqeuclidean")
     apart = square[square > 0]
-    bandwidths = _BANDWIDTHS * (np.sqrt(np.median(apart)) if len(apart) else 1.0)
+    bandwidths = _BANDWIDTHS * (np.median(np.sqrt(apart)) if len(apart) else 1.0)
     # k(x, y) = mean over widths w of exp(-|x - y|^2 / 2 w^2); half the width is the fourth power
     power = np.exp(-square / (2 * bandwidths[-1] ** 2))
     K = power.copy()
