@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.stats import fisher_exact
-from sklearn.utils.validation import check_is_fitted
 
 from skgen.evaluate.features import encode_alike, points
 from skgen.evaluate.neighbours import above_chance, blocks, nearer
@@ -19,6 +18,7 @@ from skgen.seeds import generator
 __all__ = ["PrivacyReport", "PrivacyWarning", "privacy_report"]
 
 _AUC = 0.6  # of membership, from which the report warns
+_Z_AUC = 3.0  # and by so many standard errors above one half: small tables have wide intervals
 _Z = 4.0
 
 
@@ -102,8 +102,8 @@ def privacy_report(
     Warns
     -----
     PrivacyWarning
-        If membership can be told with an AUC above 0.6, or draws are nearer to rows learnt from, copy them or repeat their
-        rare combinations by more than 4 standard deviations.
+        If membership can be told with an AUC above 0.6, three standard errors or more above one half, or if draws are nearer
+        to rows learnt from, copy them or repeat their rare combinations by more than four standard deviations.
 
     References
     ----------
@@ -121,7 +121,6 @@ def privacy_report(
     >>> report.findings
     []
     """
-    check_is_fitted(model)
     if isinstance(n_samples, bool) or not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
         raise ValueError(f"n_samples={n_samples!r} must be an int >= 1.")
     rng = generator(random_state)
@@ -139,10 +138,11 @@ def privacy_report(
     for source, (learnt, held) in scores.items():
         auc, error = auc_with_error(learnt, held)
         low, high = max(auc - 1.96 * error, 0.0), min(auc + 1.96 * error, 1.0)
-        rows[f"membership by {source}, AUC"] = {"value": auc, "low": low, "high": high, "unlearnt": 0.5}
+        z = (auc - 0.5) / error if error else 0.0 if auc == 0.5 else float(np.copysign(np.inf, auc - 0.5))
+        rows[f"membership by {source}, AUC"] = {"value": auc, "low": low, "high": high, "unlearnt": 0.5, "z": z}
         found = float((learnt > np.quantile(held, 0.99, method="higher")).mean())
         rows[f"membership by {source}, found at 1 % false"] = {"value": found, "unlearnt": 0.01}
-        if auc > _AUC and low > 0.5:
+        if auc > _AUC and z > _Z_AUC:
             what = "log p of a row tells" if source == "log p" else "the distance to the nearest draw tells"
             findings.append(f"Membership: {what} whether it was learnt from with an AUC of {auc:.2f} ({low:.2f} to {high:.2f}).")
 
