@@ -5,17 +5,20 @@
 DIR holds ``tabular/adult.csv.gz``: its training rows are fitted on, but for a tenth of them, which are the valid rows. In half
 of the valid and of the test rows one observed cell is replaced by the cell of another row in the same column, one that differs
 from it. Every observed cell gets a score; AUROC is over all of them (about one in 30 is wrong), test cells beside valid ones.
-All 15 columns are one table, the label too. Scores of a cell x_j:
+All 15 columns are one table, the label too; a missing category is a level of its own. Scores of a cell x_j:
 
 - z: |x_j - mean| / sd of a number; -log frequency of a category;
-- usual: -log p(x_j), the marginal (naive Bayes); what a score that is -log p(x_j | ...) alone mostly finds is rare values;
+- usual: -log p(x_j), the marginal; what a score that is -log p(x_j | ...) alone mostly finds is rare values. It is the model's
+  own (``score_samples`` of a row with that cell alone) where the model can leave cells out, else that of naive Bayes;
 - before: -log p(x_j | cells before), ``score_columns``;
 - before - usual: log p(x_j) - log p(x_j | cells before): the log-likelihood ratio of "drawn anew" against "belongs here";
 - rest: -log p(x_j | all other cells), ``score_samples`` with and without the cell, for models that can leave cells out;
 - rest - usual: the same ratio, given all others.
 
-A wrong cell makes those after it look odd too, which "rest" shares with "before". Cells are taken as they come, in models
-that need tables binned. Seconds of the processor, fit and scores apart; one thread.
+A cell drawn anew is likely to be a usual value, but one that has to differ from a usual value is a rare one: so the ratio, which
+would be best if any cell could be drawn, need not be. A wrong cell makes the others of its row look odd too.
+
+Seconds of the processor, fit and scores apart; one thread.
 """
 
 import race  # noqa: F401  first: it limits the threads
@@ -42,7 +45,7 @@ def load(data: Path) -> tuple[pd.DataFrame, np.ndarray]:
     split[np.random.default_rng(0).choice(train, len(train) // 10, replace=False)] = "valid"
     for column in frame:
         if frame[column].dtype.kind not in "iu":
-            frame[column] = frame[column].astype("category")
+            frame[column] = frame[column].fillna("missing").astype("category")
     return frame, split
 
 
@@ -76,23 +79,31 @@ def z_score(train: pd.DataFrame, X: pd.DataFrame) -> np.ndarray:
     return out
 
 
+def without(X: pd.DataFrame, names: list) -> pd.DataFrame:
+    """A copy in which nothing of these columns is observed."""
+    hidden = X.copy()
+    for name in names:
+        hidden[name] = pd.Series(pd.NA, index=X.index).astype("Int64" if X[name].dtype.kind in "iu" else X[name].dtype)
+    return hidden
+
+
 def given_the_rest(model: Any, X: pd.DataFrame) -> np.ndarray:
     """log p(x_j | all other cells)."""
     whole = model.score_samples(X)
-    out = np.empty(X.shape)
-    for j, name in enumerate(X):
-        hidden = X.copy()
-        hidden[name] = pd.Series(pd.NA, index=X.index).astype("Int64" if X[name].dtype.kind in "iu" else X[name].dtype)
-        out[:, j] = whole - model.score_samples(hidden)
-    return out
+    return np.column_stack([whole - model.score_samples(without(X, [name])) for name in X])
+
+
+def alone(model: Any, X: pd.DataFrame) -> np.ndarray:
+    """log p(x_j), nothing else observed."""
+    return np.column_stack([model.score_samples(without(X, [other for other in X if other != name])) for name in X])
 
 
 def scores(model: Any, X: pd.DataFrame, usual: np.ndarray) -> dict[str, np.ndarray]:
     found = {}
-    terms: dict[str, np.ndarray] = {}
-    terms["before"] = model.score_columns(X)
+    terms = {"before": model.score_columns(X)}
     if model.missing in ("exact", "estimate"):
         terms["rest"] = given_the_rest(model, X)
+        usual = alone(model, X)
     for name, log_p in terms.items():
         found[name] = -log_p
         found[f"{name} - usual"] = usual - log_p
