@@ -7,7 +7,8 @@ import pandas as pd
 import torch
 from scipy.stats import energy_distance as scipy_energy
 
-from skgen.learn.adversarial import LOSSES, coverage, energy_distance
+from skgen.learn.adversarial import coverage, energy_distance
+from skgen.learn.games import LOSSES
 from skgen.models.implicit.gan import GAN
 
 SMALL = {"hidden_layer_sizes": (32, 32), "n_latent": 4, "random_state": 0}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,63 +12,16 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
 from torch import Tensor, nn
 
+from skgen.learn.games import LOSSES, Game, pack, slope_penalty
 from skgen.learn.gradient import Batches, Rows, Settings, Trained, TrainingDiverged, copy_state, seeded
 
-__all__ = ["LOSSES", "Game", "coverage", "energy_distance", "play"]
+__all__ = ["coverage", "energy_distance", "play"]
 
 _JUDGED = 1000  # rows on either side of the two-sample statistic
 _NEIGHBOURS = 5
 _COLLAPSED = 0.5  # share of real rows near a generated one, below which modes are missing
-
-
-@dataclass
-class Game:
-    """The rules of the game, beside those of any training."""
-
-    loss: str = "non_saturating"
-    discriminator_steps: int = 1
-    discriminator_rate: float = 2.0
-    label_smoothing: float = 0.0
-    gradient_penalty: float = 0.0
-    averaging: float = 0.999
-
-
-def _softplus(a: Tensor) -> Tensor:
-    return nn.functional.softplus(a)
-
-
-def _minimax(real: Tensor, fake: Tensor, smooth: float) -> tuple[Tensor, Tensor]:
-    # Goodfellow et al. 2014, eq. 1: the discriminator ascends E log D(x) + E log(1 - D(G(z))), the generator descends it
-    return _bernoulli(real, fake, smooth), -_softplus(fake)
-
-
-def _non_saturating(real: Tensor, fake: Tensor, smooth: float) -> tuple[Tensor, Tensor]:
-    # the same game for the discriminator; the generator descends -E log D(G(z)) (section 3)
-    return _bernoulli(real, fake, smooth), _softplus(-fake)
-
-
-def _bernoulli(real: Tensor, fake: Tensor, smooth: float) -> Tensor:
-    # one-sided label smoothing: real rows are asked to be 1 - smooth (Salimans et al. 2016, section 3.4)
-    return (1 - smooth) * _softplus(-real) + smooth * _softplus(real) + _softplus(fake)
-
-
-def _least_squares(real: Tensor, fake: Tensor, smooth: float) -> tuple[Tensor, Tensor]:
-    # Mao et al. 2017, eq. 9, with a = 0, b = c = 1
-    return 0.5 * (real - (1 - smooth)).square() + 0.5 * fake.square(), 0.5 * (fake - 1).square()
-
-
-def _wasserstein(real: Tensor, fake: Tensor, smooth: float) -> tuple[Tensor, Tensor]:
-    # Arjovsky et al. 2017, eq. 2; the Lipschitz constraint is the gradient penalty of Gulrajani et al. 2017
-    return fake - real, -fake
-
-
-#: What each player minimises, from the discriminator's outputs for real and generated rows.
-LOSSES: dict[str, Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]] = {
-    "minimax": _minimax,
-    "non_saturating": _non_saturating,
-    "least_squares": _least_squares,
-    "wasserstein": _wasserstein,
-}
+_CUT = 0.1  # what the rates are multiplied by when the distance falls no more
+_MIDDLE = {"minimax": 0.0, "non_saturating": 0.0, "least_squares": 0.5}  # the discriminator's output between its answers
 
 
 def energy_distance(a: Tensor, b: Tensor) -> float:
@@ -100,9 +51,9 @@ def coverage(real: Tensor, generated: Tensor, k: int = _NEIGHBOURS) -> float:
 class _Players(NeuralNet):
     """skorch's loop over epochs, with an optimiser for either player."""
 
-    def __init__(self, module: nn.Module, game: Game, settings: Settings, seed: int, **kwargs: Any):
+    def __init__(self, module: nn.Module, game: Game, share: Tensor | None, settings: Settings, seed: int, **kwargs: Any):
         super().__init__(module, criterion=nn.Identity, **kwargs)
-        self.game, self.settings, self.seed = game, settings, seed
+        self.game, self.share, self.settings, self.seed = game, share, settings, seed
 
     @property
     def _default_callbacks(self) -> list:
@@ -135,51 +86,52 @@ class _Players(NeuralNet):
         epoch = iterator.epoch = len(self.history)
         generator = seeded(self.seed, epoch, 1)
         self.module_.train()
-        sums, count = np.zeros(4), 0
+        sums, count = torch.zeros(4, dtype=torch.float64), 0
         for batch in iterator:
             sums += self._round(batch, generator)
             count += 1
         for name, value in zip(("generator_loss", "discriminator_loss", "d_real", "d_generated"), sums / count, strict=True):
             self.history.record(name, float(value))
 
-    def _round(self, batch: Rows, generator: torch.Generator) -> np.ndarray:
+    def _round(self, batch: Rows, generator: torch.Generator) -> Tensor:
         """Some steps of the discriminator, and one of the generator."""
         module, game = self.module_, self.game
-        losses = LOSSES[game.loss]
-        real = module.show(batch.x)
+        m, losses = game.packing, LOSSES[game.loss]
+        if len(batch) % m:  # a last batch with less than one pack shows rows twice
+            batch = batch.take(torch.arange(max(m, len(batch) // m * m), device=batch.x.device) % len(batch))
+        n, asked = len(batch), self._asked(batch.c, generator)
+        real, w = pack(module.show(batch.x, generator), m), pack(batch.w[:, None], m).mean(dim=1)
+        c, c_asked = pack(batch.c, m), pack(asked, m)
+        c_of_generated = None if module.tells_classes else c_asked  # one class, "generated", whatever was asked for
         for _ in range(game.discriminator_steps):
             with torch.no_grad():
-                fake = module.generate(len(real), batch.c, generator)
-            on_real, on_fake = module.judge(real, batch.c, generator), module.judge(fake, batch.c, generator)
+                fake = pack(module.generate(n, asked, generator), m)
+            on_real, on_fake = module.judge(real, c), module.judge(fake, c_of_generated)
             each, _ = losses(on_real, on_fake, game.label_smoothing)
-            loss_d = (each * batch.w).sum() / batch.w.sum() + module.extra_loss(real, fake, batch.c)
+            loss_d = (each * w).sum() / w.sum()
             if game.gradient_penalty:
-                loss_d = loss_d + game.gradient_penalty * self._penalty(real, fake, batch.c, generator)
+                c_of_real = None if module.tells_classes else c
+                slope = slope_penalty(game.loss, lambda at, c=c_of_real: module.judge(at, c), real, fake, generator)
+                loss_d = loss_d + game.gradient_penalty * slope
             self.discriminator_optimizer_.zero_grad()
             loss_d.backward()
             self.discriminator_optimizer_.step()
-        fake = module.generate(len(real), batch.c, generator)
-        _, each = losses(on_real.detach(), module.judge(fake, batch.c, generator), game.label_smoothing)
-        loss_g = each.mean() + module.extra_loss(None, fake, batch.c)
+        fake = pack(module.generate(n, asked, generator), m)
+        _, each = losses(on_real.detach(), module.judge(fake, c_asked), game.label_smoothing)
+        loss_g = each.mean()
         self.optimizer_.zero_grad()
         loss_g.backward()
         self.optimizer_.step()
         self._follow()
-        d = torch.sigmoid if game.loss in ("minimax", "non_saturating") else lambda a: a
-        numbers = [loss_g, loss_d, d(on_real).mean(), d(on_fake).mean()]
-        return np.array([float(v.detach()) for v in numbers])
+        D = torch.sigmoid if game.loss in ("minimax", "non_saturating") else lambda a: a
+        return torch.stack([loss_g, loss_d, D(on_real).mean(), D(on_fake).mean()]).detach().double().cpu()
 
-    def _penalty(self, real: Tensor, fake: Tensor, c: Tensor | None, generator: torch.Generator) -> Tensor:
-        if self.game.loss == "wasserstein":
-            # E (|grad D(x~)| - 1)^2 between real and generated rows (Gulrajani et al. 2017, eq. 3)
-            share = torch.rand(len(real), *[1] * (real.dim() - 1), generator=generator, dtype=real.dtype).to(real.device)
-            at = (share * real + (1 - share) * fake).requires_grad_(True)
-        else:
-            # R1: E |grad D(x)|^2 / 2 at real rows; with it the game converges (Mescheder et al. 2018, eq. 9)
-            at = real.detach().requires_grad_(True)
-        (slope,) = torch.autograd.grad(self.module_.judge(at, c, generator).sum(), at, create_graph=True)
-        square = slope.flatten(1).square().sum(dim=1)
-        return ((square + 1e-12).sqrt() - 1).square().mean() if self.game.loss == "wasserstein" else 0.5 * square.mean()
+    def _asked(self, c: Tensor | None, generator: torch.Generator) -> Tensor | None:
+        """Classes of the rows to generate: those of the batch, drawn where they are not known."""
+        if c is None or not bool(torch.isnan(c).any()):
+            return c
+        drawn = torch.multinomial(self.share, len(c), replacement=True, generator=generator).to(c.device)
+        return torch.where(torch.isnan(c), nn.functional.one_hot(drawn, c.shape[1]).to(c), c)
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -194,10 +146,18 @@ class _Players(NeuralNet):
         """The module's state, with the averaged generator."""
         return copy_state(self.module_) | {f"generator.{name}": value.clone() for name, value in self.mean_.items()}
 
+    def cut(self, best: dict[str, Tensor]) -> None:
+        """Go on from the best weights at a tenth of the rates."""
+        self.module_.load_state_dict(best)
+        for optimizer in (self.optimizer_, self.discriminator_optimizer_):
+            for group in optimizer.param_groups:
+                group["lr"] *= _CUT
+
 
 def play(
     module: nn.Module,
     game: Game,
+    share: np.ndarray | None,
     rows: Rows,
     held_out: Rows | None,
     settings: Settings,
@@ -207,15 +167,17 @@ def play(
     """Train both players; keep the generator whose rows are nearest to the held-out ones.
 
     Losses of the players say little about the rows. What is watched is the energy distance between held-out rows and as
-    many generated from noise that is the same in every epoch; training ends after ``n_iter_no_change`` epochs without a
-    smaller one.
+    many generated from noise that is the same in every epoch. After ``n_iter_no_change`` epochs without a smaller one,
+    training goes on from the best weights at a tenth of the rates; and after as many again it ends.
 
     Parameters
     ----------
     module : nn.Module
-        With submodules ``generator`` and ``discriminator``, and ``show(x)``, ``generate(n, c, generator)``,
-        ``judge(features, c, generator)`` and ``extra_loss(real, fake, c)``.
+        With submodules ``generator`` and ``discriminator``, and ``show(x, generator)``, ``generate(n, c, generator)``,
+        ``judge(features, c)``, ``compared(features)`` and ``tells_classes``: the discriminator has an output a class.
     game : Game
+    share : array of shape (K,), optional
+        p(y), from which labels are drawn for rows that have none.
     rows, held_out : Rows
         Without ``held_out`` the rows themselves are watched.
     settings : Settings
@@ -237,68 +199,76 @@ def play(
     rows = rows.to(device, torch.float32)
     watched = rows if held_out is None else held_out.to(device, torch.float32)
     watched = watched.take(torch.randperm(len(watched), generator=seeded(seed, 3))[:_JUDGED].to(device))
-    net = _Players(module, game, settings, seed, max_epochs=settings.max_epochs, device=settings.device, verbose=0)
+    share = None if share is None else torch.as_tensor(share, dtype=torch.float64)
+    net = _Players(module, game, share, settings, seed, max_epochs=settings.max_epochs, device=settings.device, verbose=0)
     net.initialize()
-    best, best_distance, waited, lines, began = copy_state(module), np.inf, 0, [], time.perf_counter()
+    best, nearest, waited, cuts, lines, began = copy_state(module), np.inf, 0, 0, [], time.perf_counter()
     converged = interrupted = False
     try:
         while len(net.history) < settings.max_epochs and not converged:
             if monitor is not None:
                 monitor.epoch_begins()
             net.fit_loop(rows, epochs=1)
-            line = _line(net, watched, began, game)
+            line = _line(net, watched, began)
             lines.append(line)
             if not np.isfinite([line["generator_loss"], line["discriminator_loss"], line["energy_distance"]]).all():
                 raise TrainingDiverged(
                     f"The game broke up in epoch {line['epoch']} (losses {line['generator_loss']:g} and "
                     f"{line['discriminator_loss']:g}): lower learning_rate or discriminator_rate, or set gradient_penalty."
                 )
-            if line["energy_distance"] < best_distance:
-                best, best_distance, waited = net.learnt(), line["energy_distance"], 0
-            else:
-                waited += 1
-            stop = monitor is not None and monitor.epoch_ends(line, net.learnt)
-            converged = stop or waited >= settings.n_iter_no_change
+            waited += 1
+            if line["energy_distance"] < nearest:
+                best, nearest, waited = net.learnt(), line["energy_distance"], 0
+            converged = monitor is not None and monitor.epoch_ends(line, net.learnt)
+            if waited >= settings.n_iter_no_change:
+                converged = converged or cuts == settings.n_cuts
+                cuts, waited = cuts + 1, 0
+                net.cut(best)
     except KeyboardInterrupt:
         interrupted = True
     module.load_state_dict(best)
     if lines and not interrupted:
-        _warn_of_collapse(module, watched, seed)
+        _warn_of_collapse(module, watched, net._asked(watched.c, seeded(seed, 2)), seed)
     return Trained(best, lines, len(lines), interrupted, converged)
 
 
-def _line(net: _Players, watched: Rows, began: float, game: Game) -> dict:
-    last, module = net.history[-1], net.module_
+def _line(net: _Players, watched: Rows, began: float) -> dict:
+    """A line of the history: the players' losses, and how near the averaged generator's rows are."""
+    last, module, m = net.history[-1], net.module_, net.game.packing
     line = {"epoch": len(net.history), "generator_loss": last["generator_loss"], "discriminator_loss": last["discriminator_loss"]}
-    own = copy_state(module)
+    own, noise = copy_state(module), seeded(net.seed, 2)
     module.load_state_dict(net.learnt())
     module.eval()
     with torch.no_grad():
-        noise = seeded(net.seed, 2)
-        real, fake = module.show(watched.x), module.generate(len(watched), watched.c, noise, hard=True)
-        on_real, on_fake = module.judge(real, watched.c, noise), module.judge(fake, watched.c, noise)
-        middle = {"least_squares": 0.5, "wasserstein": float((on_real.mean() + on_fake.mean()) / 2)}.get(game.loss, 0.0)
-        line["discriminator_accuracy"] = float(((on_real > middle).float().mean() + (on_fake <= middle).float().mean()) / 2)
+        asked = net._asked(watched.c, noise)
+        real, fake = module.show(watched.x, noise), module.generate(len(watched), asked, noise)
+        c = None if module.tells_classes else pack(asked, m)
+        on_real, on_fake = (module.judge(pack(a, m), c) for a in (real, fake))
+        middle = _MIDDLE.get(net.game.loss)
+        middle = (on_real.mean() + on_fake.mean()) / 2 if middle is None else middle
+        line["discriminator_accuracy"] = float(((on_real > middle).double().mean() + (on_fake <= middle).double().mean()) / 2)
         line["d_real"], line["d_generated"] = last["d_real"], last["d_generated"]
-        both = [
-            torch.cat([a.flatten(1), a.new_zeros(len(a), 0) if watched.c is None else watched.c.to(a)], dim=1) for a in (real, fake)
-        ]
-        line["energy_distance"] = energy_distance(*both)
+        line["energy_distance"] = energy_distance(*(_beside(module.compared(a), asked) for a in (real, fake)))
     module.load_state_dict(own)
-    line["learning_rate"], line["seconds"] = net.settings.learning_rate, time.perf_counter() - began
+    rate = net.optimizer_.param_groups[0]["lr"]
+    line["learning_rate"], line["seconds"] = rate, time.perf_counter() - began
     return line
 
 
+def _beside(features: Tensor, c: Tensor | None) -> Tensor:
+    return features if c is None else torch.cat([features, c.to(features)], dim=1)
+
+
 @torch.no_grad()
-def _warn_of_collapse(module: nn.Module, watched: Rows, seed: int) -> None:
+def _warn_of_collapse(module: nn.Module, watched: Rows, asked: Tensor | None, seed: int) -> None:
     module.eval()
-    real = module.show(watched.x).flatten(1)
-    fake = module.generate(len(watched), watched.c, seeded(seed, 2), hard=True).flatten(1)
+    noise = seeded(seed, 2)
+    real, fake = (module.compared(a) for a in (module.show(watched.x, noise), module.generate(len(watched), asked, noise)))
     found = coverage(real, fake)
     if found < _COLLAPSED:
         warnings.warn(
-            f"Only {found:.0%} of the rows have a generated one nearby: modes are missing. Set gradient_penalty, another loss, "
-            "or train for longer.",
+            f"Only {found:.0%} of the rows have a generated one nearby: modes are missing. Set gradient_penalty, packing=2 or "
+            "another loss, or train for longer.",
             ConvergenceWarning,
             stacklevel=2,
         )

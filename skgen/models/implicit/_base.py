@@ -1,4 +1,4 @@
-"""What models without a density share: two players, and a Parzen window over what the generator makes."""
+"""What models without a density share: two players, what a user asks of them, and an estimate of log p."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ import torch
 from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Tensor, nn
 
-from skgen.learn.adversarial import Game, play
+from skgen.learn.adversarial import play
+from skgen.learn.games import Game
 from skgen.learn.gradient import Rows, Settings, Trained
+from skgen.models.implicit._window import Observation, Window
 from skgen.neural import NeuralModel
-from skgen.ops.kernels import Kernel, KernelSum
 from skgen.parameters import Interval
 
 __all__ = ["AdversarialModel"]
 
-_PARZEN = 2000  # generated rows of a class
-_GRID = np.geomspace(0.02, 2.0, 15)  # bandwidths tried, in units of a column's spread
+_WATCHED = 1000  # held-out rows by which a bandwidth is chosen
 
 
 class AdversarialModel(NeuralModel):
     """A generator and a discriminator. A model writes the module, with both as submodules.
 
-    ``score_samples`` is an estimate: the mean of kernels at ``n_parzen`` generated rows, in coded columns (Goodfellow et al.
-    2014, section 5), a normal one on numeric columns and Aitchison & Aitken's (1976) on the others, their bandwidth the
-    one likeliest for rows held out of training.
+    The module has the attributes that ``skgen.learn.adversarial.play`` names, ``sample(n, c, generator)`` and
+    ``decode(z, c, generator)`` in coded cells, and ``log_observation(x, z, c, h)``, log p(x | z) with noise of width h.
     """
 
     loss: Literal["minimax", "non_saturating", "least_squares", "wasserstein"] = "non_saturating"
@@ -35,12 +34,38 @@ class AdversarialModel(NeuralModel):
     label_smoothing: Annotated[float, Interval(0, 0.5)] = 0.0
     gradient_penalty: Annotated[float, Interval(0)] = 0.1
     averaging: Annotated[float, Interval(0, 1, open_high=True)] = 0.999
+    packing: Annotated[int, Interval(1)] = 1
     n_latent: Annotated[int, Interval(1)] = 32
-    n_parzen: Annotated[int, Interval(10)] = _PARZEN
+    classifier: Literal["bayes", "discriminator"] = "bayes"
+    density: Literal["parzen", "annealed"] = "parzen"
+    n_parzen: Annotated[int, Interval(10)] = 2000
+    n_annealing: Annotated[int, Interval(1)] = 100
 
     likelihood = "estimate"
     missing = "none"
     streams = False
+    _partly_labelled = False
+
+    def _validate_parameters(self) -> None:
+        super()._validate_parameters()
+        if self.classifier == "discriminator" and self.class_conditional == "separate":
+            raise ValueError(
+                "classifier='discriminator' needs one discriminator for all classes, and class_conditional='separate' trains one "
+                "each: use class_conditional='shared'."
+            )
+        if self.packing > 1 and self.classifier == "discriminator":
+            raise ValueError("classifier='discriminator' tells classes of single rows: use packing=1.")
+
+    def _tells_classes(self, n_classes: int) -> bool:
+        """Whether the discriminator has K + 1 classes."""
+        return n_classes > 0 and (self.classifier == "discriminator" or self._partly_labelled)
+
+    def _packed(self, n_classes: int) -> int:
+        return 1 if self._tells_classes(n_classes) else self.packing
+
+    def _fit_partly_labelled(self, *args: Any) -> np.ndarray:
+        self._partly_labelled = True
+        return super()._fit_partly_labelled(*args)
 
     def _learn(
         self, module: nn.Module, share: Any, rows: Rows, held_out: Rows | None, settings: Settings, seed: int, **how: Any
@@ -52,63 +77,43 @@ class AdversarialModel(NeuralModel):
             self.label_smoothing,
             self.gradient_penalty,
             self.averaging,
+            self._packed(0 if rows.c is None else rows.c.shape[1]),
         )
-        trained = play(module, game, rows, held_out, settings, seed, monitor=how.get("monitor"))
-        self._watched = (rows if held_out is None else held_out).take(slice(0, 1000))
+        trained = play(module, game, share, rows, held_out, settings, seed, monitor=how.get("monitor"))
+        self._class_share = np.ones(1) if share is None else np.asarray(share, dtype=float)
+        self._watched = (rows if held_out is None else held_out).take(slice(0, _WATCHED))
         return trained
 
-    # ---- log p: a window over generated rows
+    # ---- log p: noise about what the generator makes
 
     def _set_weights(self, state: dict[str, Tensor]) -> None:
         super()._set_weights(state)
         watched = vars(self).pop("_watched", None)
         if watched is None:  # a snapshot while training: its draws are asked for, not its density
             return
+        known = np.ones(len(watched), dtype=bool) if watched.c is None else ~torch.isnan(watched.c[:, 0]).cpu().numpy()
+        x = watched.x.double().cpu().numpy()[known]
+        code = np.zeros(len(x), dtype=int) if watched.c is None else watched.c.argmax(dim=1).cpu().numpy()[known]
         rng = np.random.default_rng(0)
-        self._drawn = [self._sample_class(k, self.n_parzen, rng) for k in range(max(1, self._n_classes))]
-        x = watched.x.double().cpu().numpy()
-        code = np.zeros(len(x), dtype=int) if watched.c is None else watched.c.argmax(dim=1).cpu().numpy()
-        self._bandwidth = self._choose(x, code)
-        self._open_windows()
-
-    def _kernel(self, h: float) -> Kernel:
-        kinds, d = list(self.columns_.kinds), len(self.columns_)
-        numeric = np.isin(kinds, ("continuous", "integer"))
-        spread = np.concatenate(self._drawn).std(axis=0)
-        unit = np.where(numeric, np.where(spread > 0, spread, 1.0), 1.0)
-        bandwidth = np.where(numeric, h, np.clip(h, 1e-3, 0.9))
-        return Kernel(kinds, self.columns_.n_levels, unit[:d], bandwidth)
-
-    def _choose(self, x: np.ndarray, code: np.ndarray) -> float:
-        """The bandwidth under which held-out rows are likeliest."""
-        best, chosen = -np.inf, 1.0
-        for h in _GRID:
-            kernel = self._kernel(h)
-            found = sum(
-                float(KernelSum(kernel, rows, np.ones(len(rows))).log_prob(x[code == k]).sum())
-                for k, rows in enumerate(self._drawn)
-                if (code == k).any()
-            )
-            if found > best:
-                best, chosen = found, float(h)
-        return chosen
-
-    def _open_windows(self) -> None:
-        kernel = self._kernel(self._bandwidth)
-        self._windows = [KernelSum(kernel, rows, np.ones(len(rows))) for rows in self._drawn]
+        if self.density == "parzen":
+            drawn = [self._sample_class(k, self.n_parzen, rng) for k in range(max(1, self._n_classes))]
+            self._estimate = Window.chosen(self.columns_, drawn, x, code)
+        else:
+            self._estimate = Observation.chosen(self, x, code, self.n_annealing)
 
     def _log_prob_classes(self, X: np.ndarray) -> np.ndarray:
         if "_network" not in vars(self):
             return super()._log_prob_classes(X)
-        return np.stack([window.log_prob(X) for window in self._windows]).T
-
-    def __getstate__(self) -> dict:
-        return {name: value for name, value in super().__getstate__().items() if name != "_windows"}
-
-    def __setstate__(self, state: dict) -> None:
-        super().__setstate__(state)
-        if "_drawn" in vars(self):
-            self._open_windows()
+        log_p = self._estimate.log_prob_classes(self, X)
+        if self.classifier == "bayes" or not self._n_classes:
+            return log_p
+        # p(x | y) = p(y | x) p(x) / p(y), with p(y | x) from the discriminator
+        log_share = np.log(self._class_share)
+        log_marginal = np.logaddexp.reduce(log_p + log_share, axis=1, keepdims=True)
+        with torch.inference_mode():
+            x = self._tensor(X)
+            heads = self._network.heads(self._network.show(x, torch.Generator().manual_seed(0)))
+            return torch.log_softmax(heads, dim=1).cpu().numpy() + log_marginal - log_share
 
     # ---- what a user asks of the players
 
@@ -119,28 +124,48 @@ class AdversarialModel(NeuralModel):
             raise ValueError(f"{type(self).__name__} has players of its own for each class: use class_conditional='shared'.")
         return densities[0]
 
+    def _asked_classes(self, y: Any, n: int) -> Tensor | None:
+        if "classes_" not in vars(self):
+            if y is not None:
+                self._codes_given(y, n)  # says that there are no classes
+            return None
+        if y is None:
+            raise ValueError(f"{type(self).__name__} was fitted with y: say which class by y=, one label or one a row.")
+        part = self._player()
+        codes = self._codes_given(y, n)
+        return None if part._n_classes == 0 else part._tensor(np.eye(len(self.classes_))[codes])
+
     def discriminate(self, X: Any, y: Any = None) -> np.ndarray:
-        """D(x): how real the discriminator finds each row, (n,).
+        """D(x): how real the discriminator finds each row.
 
         Parameters
         ----------
         X : array-like or data frame of shape (n, d)
-        y : array-like of shape (n,), optional
-            Labels, needed after ``fit(X, y)``.
+        y : array-like of shape (n,), or one label
+            Needed after ``fit(X, y)``.
 
         Returns
         -------
         array of shape (n,)
-            A probability for the losses "minimax" and "non_saturating", else the critic's number.
+            A probability for the losses "minimax" and "non_saturating", else the critic's number. With ``packing`` m > 1
+            the discriminator is shown the row m times.
+
+        Raises
+        ------
+        ValueError
+            Naming what is missing: y, or one discriminator for all classes.
         """
         part = self._player()
         coded, _ = self._coded_question(X)
+        if np.isnan(coded).any():
+            raise ValueError(f"{type(self).__name__} cannot judge rows with missing cells: impute them first.")
         Z, _ = self._coding.encode(coded)
-        net = part._network
+        net, c = part._network, self._asked_classes(y, len(Z))
+        m = part._packed(part._n_classes)
         with torch.inference_mode():
-            x = part._tensor(Z)
-            c = None if "classes_" not in vars(self) else part._tensor(np.eye(len(self.classes_))[self._codes_given(y, len(Z))])
-            out = net.judge(net.show(x), c, torch.Generator().manual_seed(0))
+            noise = torch.Generator().manual_seed(0)
+            shown = net.show(part._tensor(Z), noise)
+            out = net.judge(torch.cat([shown] * m, dim=1), None if c is None else torch.cat([c] * m, dim=1))
             return (torch.sigmoid(out) if self.loss in ("minimax", "non_saturating") else out).cpu().numpy()
 
     def inverse_transform(self, Z: Any, y: Any = None) -> Any:
@@ -160,7 +185,7 @@ class AdversarialModel(NeuralModel):
         Z = check_array(Z, dtype=float, ensure_min_samples=0)
         if Z.shape[1] != self.n_latent:
             raise ValueError(f"Z has {Z.shape[1]} columns, but n_latent={self.n_latent}.")
+        c = self._asked_classes(y, len(Z))
         with torch.inference_mode():
-            c = None if "classes_" not in vars(self) else part._tensor(np.eye(len(self.classes_))[self._codes_given(y, len(Z))])
             x = part._network.decode(part._tensor(Z), c, torch.Generator().manual_seed(0))
         return self.columns_.decode(self._coding.decode(x.cpu().numpy().astype(float), np.random.default_rng(0)))

@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skgen.learn.games import class_logit
 from skgen.models.implicit._base import AdversarialModel
-from skgen.ops.conditionals import Conditionals
+from skgen.models.implicit._table import TableFeatures
 from skgen.tables import Columns
 
 __all__ = ["GAN"]
-
-_TEMPERATURE = 0.3  # of relaxed categories
 
 
 def _layers(sizes: list[int], activation: nn.Module) -> nn.Sequential:
@@ -26,77 +25,60 @@ def _layers(sizes: list[int], activation: nn.Module) -> nn.Sequential:
 
 
 class _Networks(nn.Module):
-    """G(z, c) and D(x, c), each a perceptron; the class stands beside the input of either."""
+    """G(z, c) and D(x, c), each a perceptron.
 
-    def __init__(self, columns: Columns, n_classes: int, n_latent: int, sizes: tuple):
+    The class stands beside the input of either; or D has an output a class, and is not told which.
+    """
+
+    def __init__(self, columns: Columns, n_classes: int, n_latent: int, sizes: tuple, packing: int, tells_classes: bool):
         super().__init__()
-        self.columns = Conditionals(columns.kinds, columns.n_levels)
-        self.n_latent, self.n_classes = n_latent, n_classes
-        F = self.columns.n_features
-        self.generator = _layers([n_latent + n_classes, *sizes, F], nn.ReLU())
-        self.discriminator = _layers([F + n_classes, *sizes, 1], nn.LeakyReLU(0.2))
-        kinds = list(columns.kinds)
-        self._binary = [self.columns.features_of(j).start for j, kind in enumerate(kinds) if kind == "binary"]
-        self._levels = [self.columns.features_of(j) for j, kind in enumerate(kinds) if kind == "categorical"]
-        self._kinds = kinds
+        self.columns = TableFeatures(columns.kinds, columns.n_levels)
+        self.n_latent, self.tells_classes = n_latent, tells_classes
+        shown = self.columns.n_features + (0 if tells_classes else n_classes)
+        self.generator = _layers([n_latent + n_classes, *sizes, self.columns.n_outputs], nn.ReLU())
+        self.discriminator = _layers([packing * shown, *sizes, n_classes if tells_classes else 1], nn.LeakyReLU(0.2))
 
     def initialise(self, x: Tensor, weight: Tensor) -> None:
-        """Read the columns' centres and widths."""
+        """Read the columns' modes."""
         self.columns.initialise(x, weight)
 
-    def show(self, x: Tensor) -> Tensor:
+    def show(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """What the discriminator sees of coded rows."""
-        return self.columns.features(x)
+        return self.columns.show(x, generator)
 
-    def extra_loss(self, real: Tensor | None, fake: Tensor, c: Tensor | None) -> float:
-        return 0.0
+    def compared(self, features: Tensor) -> Tensor:
+        """Features in which rows are compared with generated ones."""
+        return self.columns.compared(features)
 
-    def judge(self, features: Tensor, c: Tensor | None, generator: torch.Generator) -> Tensor:
+    def heads(self, features: Tensor) -> Tensor:
+        """The discriminator's outputs, one a class."""
+        return self.discriminator(features)
+
+    def judge(self, features: Tensor, c: Tensor | None) -> Tensor:
+        """The discriminator's logit of "real" (and of class c), (n,)."""
+        if self.tells_classes:
+            return class_logit(self.heads(features), c)
         return self.discriminator(features if c is None else torch.cat([features, c], dim=1))[:, 0]
 
-    def generate(self, n: int, c: Tensor | None, generator: torch.Generator, hard: bool = False) -> Tensor:
+    def _outputs(self, z: Tensor, c: Tensor | None) -> Tensor:
+        return self.generator(z if c is None else torch.cat([z, c], dim=1))
+
+    def generate(self, n: int, c: Tensor | None, generator: torch.Generator) -> Tensor:
+        """Features of G(z) for normal z."""
         like = self.generator[0].weight
         z = torch.randn(n, self.n_latent, generator=generator, dtype=torch.float64).to(like)
-        return self._relaxed(z, c, generator)
-
-    def _relaxed(self, z: Tensor, c: Tensor | None, generator: torch.Generator) -> Tensor:
-        """Features of G(z): levels are drawn, and have the gradient of their softmax (Jang et al. 2017; Maddison et al. 2017)."""
-        out = self.generator(z if c is None else torch.cat([z, c], dim=1))
-        if not self._binary and not self._levels:
-            return out
-        u = torch.rand(out.shape, generator=generator, dtype=torch.float64).to(out).clamp(1e-6, 1 - 1e-6)
-        pieces = list(out.unbind(dim=1))
-        for j in self._binary:
-            a = pieces[j] + torch.logit(u[:, j])
-            soft = torch.sigmoid(a / _TEMPERATURE)
-            pieces[j] = (a > 0).to(soft) + soft - soft.detach()
-        for at in self._levels:
-            a = out[:, at] - torch.log(-torch.log(u[:, at]))
-            soft = torch.softmax(a / _TEMPERATURE, dim=1)
-            level = nn.functional.one_hot(a.argmax(dim=1), soft.shape[1]).to(soft)
-            for i, column in enumerate((level + soft - soft.detach()).unbind(dim=1)):
-                pieces[at.start + i] = column
-        return torch.stack(pieces, dim=1)
+        return self.columns.relax(self._outputs(z, c), generator)
 
     def decode(self, z: Tensor, c: Tensor | None, generator: torch.Generator) -> Tensor:
         """Coded rows of latent points."""
-        return self._cells(self._relaxed(z, c, generator))
+        return self.columns.cells(self.columns.relax(self._outputs(z, c), generator))
 
     def sample(self, n: int, c: Tensor | None, generator: torch.Generator) -> Tensor:
-        return self._cells(self.generate(n, c, generator, hard=True))
+        return self.columns.cells(self.generate(n, c, generator))
 
-    def _cells(self, features: Tensor) -> Tensor:
-        x = features.new_empty(len(features), len(self._kinds))
-        for j, kind in enumerate(self._kinds):
-            f = features[:, self.columns.features_of(j)]
-            if kind == "categorical":
-                x[:, j] = f.argmax(dim=1).to(x)
-            elif kind == "binary":
-                x[:, j] = (f[:, 0] > 0.5).to(x)
-            else:
-                v = f[:, 0] * self.columns.width[j].to(x) + self.columns.centre[j].to(x)
-                x[:, j] = v.round() if kind == "integer" else v
-        return x
+    def log_observation(self, x: Tensor, z: Tensor, c: Tensor | None, h: float) -> Tensor:
+        """log p(x | z): levels and modes by their probabilities, numbers with normal noise of h widths of their mode."""
+        return self.columns.log_prob(x, self._outputs(z, c), h)
 
 
 class GAN(AdversarialModel):
@@ -154,4 +136,4 @@ class GAN(AdversarialModel):
         sizes = tuple(self.hidden_layer_sizes)
         if not sizes or any(isinstance(s, bool) or not isinstance(s, (int, np.integer)) or s < 1 for s in sizes):
             raise ValueError(f"hidden_layer_sizes={self.hidden_layer_sizes!r} must be a tuple of positive ints, one a layer.")
-        return _Networks(columns, n_classes, self.n_latent, sizes)
+        return _Networks(columns, n_classes, self.n_latent, sizes, self._packed(n_classes), self._tells_classes(n_classes))

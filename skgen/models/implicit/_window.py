@@ -1,0 +1,94 @@
+"""Two estimates of log p for a model that has none: kernels at generated rows, and noise added to G(z)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from skgen.ops.annealing import annealed_log_marginal
+from skgen.ops.kernels import Kernel, KernelSum
+from skgen.tables import Columns
+
+__all__ = ["Observation", "Window"]
+
+_BANDWIDTHS = np.geomspace(0.02, 2.0, 15)  # of kernels, in units of a column's spread
+_WIDTHS = (0.03, 0.1, 0.3, 1.0)  # of the noise about G(z)
+_FEW = 50  # rows by which that width is chosen
+_ROWS = 256  # of one pass of chains
+
+
+class Window:
+    """The mean of kernels at generated rows (Goodfellow et al. 2014, section 5), in coded columns.
+
+    A normal kernel on numeric columns, in units of a column's spread, and Aitchison & Aitken's (1976) on the others; one
+    bandwidth, the likeliest for held-out rows. One window a class.
+    """
+
+    def __init__(self, columns: Columns, drawn: list[np.ndarray], bandwidth: float):
+        self.columns, self.drawn, self.bandwidth = columns, drawn, bandwidth
+        self._open()
+
+    def _open(self) -> None:
+        kinds, every = list(self.columns.kinds), np.concatenate(self.drawn)
+        numeric, spread = np.isin(kinds, ("continuous", "integer")), every.std(axis=0)
+        unit = np.where(numeric & (spread > 0), spread, 1.0)
+        width = np.where(numeric, self.bandwidth, np.clip(self.bandwidth, 1e-3, 0.9))
+        kernel = Kernel(kinds, self.columns.n_levels, unit, width)
+        self._sums = [KernelSum(kernel, rows, np.ones(len(rows))) for rows in self.drawn]
+
+    @classmethod
+    def chosen(cls, columns: Columns, drawn: list[np.ndarray], x: np.ndarray, code: np.ndarray) -> Window:
+        """With the bandwidth under which the rows x of classes ``code`` are likeliest."""
+        tried = [cls(columns, drawn, float(h)) for h in _BANDWIDTHS]
+
+        def total(window: Window) -> float:
+            return sum(float(window._sums[k].log_prob(x[code == k]).sum()) for k in np.unique(code))
+
+        return max(tried, key=total)
+
+    def log_prob_classes(self, part: Any, X: np.ndarray) -> np.ndarray:
+        return np.stack([one.log_prob(X) for one in self._sums]).T
+
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in vars(self).items() if name != "_sums"}
+
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state)
+        self._open()
+
+
+class Observation:
+    """log of the integral of N(z; 0, I) p(x | G(z), h), by annealed importance sampling (Wu et al. 2017); h as above."""
+
+    def __init__(self, width: float, n_steps: int):
+        self.width, self.n_steps = width, n_steps
+
+    @classmethod
+    def chosen(cls, part: Any, x: np.ndarray, code: np.ndarray, n_steps: int) -> Observation:
+        """With the width of noise under which some rows of known classes are likeliest."""
+        x, code = x[:_FEW], code[:_FEW]
+        tried = [cls(h, n_steps) for h in _WIDTHS]
+
+        def total(one: Observation) -> float:
+            return sum(float(one._log_prob(part, x[code == k], int(k)).sum()) for k in np.unique(code))
+
+        return max(tried, key=total)
+
+    def _log_prob(self, part: Any, X: np.ndarray, k: int) -> np.ndarray:
+        found = []
+        for start in range(0, len(X), _ROWS):
+            x = part._tensor(X[start : start + _ROWS])
+            c = part._class(x, k)
+
+            def log_likelihood(z: torch.Tensor, x: torch.Tensor = x, c: Any = c) -> torch.Tensor:
+                n, chains, L = z.shape
+                many, many_c = (None if a is None else a.repeat_interleave(chains, dim=0) for a in (x, c))
+                return part._network.log_observation(many, z.reshape(n * chains, L), many_c, self.width).reshape(n, chains)
+
+            found.append(annealed_log_marginal(log_likelihood, len(x), part.n_latent, x, self.n_steps).cpu().numpy())
+        return np.concatenate(found) if found else np.empty(0)
+
+    def log_prob_classes(self, part: Any, X: np.ndarray) -> np.ndarray:
+        return np.stack([self._log_prob(part, X, k) for k in range(max(1, part._n_classes))]).T
