@@ -150,16 +150,18 @@ def test_polars_frames():
 
 def test_missing_cells_do_not_tell_which_rows_were_drawn():
     rng = np.random.default_rng(0)
-    y = np.repeat([0, 1], [600, 150])
-    X = rng.normal(size=(750, 3)) + y[:, None]
-    X[rng.random(750) < np.where(y == 1, 0.6, 0.1), 1] = np.nan
+    y = np.repeat([0, 1, 2], [600, 150, 150])
+    X = rng.normal(size=(900, 3)) + y[:, None]
+    X[rng.random(900) < np.array([0.1, 0.6, 0.3])[y], 1] = np.nan
     sampler = GenerativeOverSampler(GaussianMixture(n_components=1), random_state=0)
-    new = np.isnan(sampler.fit_resample(X, y)[0][750:])
-    assert new[:, 1].mean() == pytest.approx(0.6, abs=0.07)
+    X_more, y_more = sampler.fit_resample(X, y)
+    new = np.isnan(X_more)[900:]
+    assert new[y_more[900:] == 1, 1].mean() == pytest.approx(0.6, abs=0.07)
+    assert new[y_more[900:] == 2, 1].mean() == pytest.approx(0.3, abs=0.07)
     assert not new[:, [0, 2]].any()
     frame = pd.DataFrame({"a": pd.Categorical(np.where(X[:, 0] > 0, "p", "q")).set_categories(["q", "p"]), "b": X[:, 1]})
     drawn, _ = GenerativeOverSampler("naive_bayes", random_state=0).fit_resample(frame, y)
-    assert drawn["b"][750:].isna().mean() == pytest.approx(0.6, abs=0.07)
+    assert drawn["b"][900:].isna().mean() == pytest.approx(0.45, abs=0.05)
     assert list(drawn.dtypes) == list(frame.dtypes)
 
 

@@ -11,8 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 import skgen
 from skgen import KDE, GaussianMixture, GenerativeModel, NaiveBayes
-from skgen.evaluate import privacy_report
-from skgen.evaluate.privacy import PrivacyWarning
+from skgen.evaluate import PrivacyWarning, privacy_report
 
 
 class Bootstrap(GenerativeModel):
@@ -135,6 +134,8 @@ def test_repeated_rows_of_a_small_table_are_no_copies():
     X = pd.DataFrame({"a": rng.random(800) < 0.3, "b": rng.integers(0, 4, 800)})
     report = privacy_report(NaiveBayes(random_state=0).fit(X[:400]), X[:400], X[400:], random_state=0)
     assert report.to_frame().loc["draws equal to a row learnt from", "value"] == 1.0
+    assert abs(report.to_frame().loc["draws equal to a row learnt from", "z"]) < 1  # shared by all rows that are equal
+    assert "rare combinations repeated" not in report.to_frame().index  # none occurs once
     assert report.findings == []
 
 

@@ -327,6 +327,7 @@ def test_levels_lost_are_counted_and_named():
     assert found.lost == [("a", "z"), ("b", False)]
     assert (found.n_rare, found.rare) == (3, 1 / 3)
     assert found.expected_rare == pytest.approx(np.mean([1 - 0.96**10, 1 - 0.99**10, 1 - 0.99**10]))
+    assert category_coverage(real, real.head(1)).lost == [("a", "y"), ("a", "z"), ("b", False)]  # the most frequent first
     assert np.isnan(category_coverage(np.random.default_rng(0).normal(size=(9, 2)), np.eye(2)).share)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 #: Imported when first asked for: a metric needs no torch, a display no more than its own plot.
 _LAZY = {
     "HistoryDisplay": "displays",
+    "PrivacyWarning": "privacy",
     "Snapshots": "snapshots",
     "category_coverage": "usefulness",
     "classifier_two_sample": "samples",

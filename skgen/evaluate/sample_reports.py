@@ -104,6 +104,11 @@ def sample_report(
     -------
     SampleReport
 
+    Notes
+    -----
+    A missing cell is part of a row: where real rows miss cells and generated ones, drawn whole, do not, the two are told
+    apart by that. Complete the real rows first (``model.impute(X, how="draw")``), or judge complete rows.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris
