@@ -134,7 +134,7 @@ def test_repeated_rows_of_a_small_table_are_no_copies():
     X = pd.DataFrame({"a": rng.random(800) < 0.3, "b": rng.integers(0, 4, 800)})
     report = privacy_report(NaiveBayes(random_state=0).fit(X[:400]), X[:400], X[400:], random_state=0)
     assert report.to_frame().loc["draws equal to a row learnt from", "value"] == 1.0
-    assert abs(report.to_frame().loc["draws equal to a row learnt from", "z"]) < 1  # shared by all rows that are equal
+    assert abs(report.to_frame().loc["draws equal to a row learnt from", "z"]) < 2  # shared by all rows that are equal
     assert "rare combinations repeated" not in report.to_frame().index  # none occurs once
     assert report.findings == []
 
