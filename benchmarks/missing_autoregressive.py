@@ -1,9 +1,11 @@
 """Half of the cells of test rows removed: networks trained for any order, beside exact joint densities and the column means.
 
-    python benchmarks/missing_autoregressive.py --data DIR [--name plants] [--share 0.5] [--rows 500] [--orders 8] [--only made]
+    python benchmarks/missing_autoregressive.py --data DIR [--name plants] [--share 0.5] [--rows 500] [--orders 8]
+        [--minutes 5] [--only made]
 
 DIR holds ``debd/NAME.npz`` with arrays train, valid and test of zeros and ones. Models learn from complete rows; networks stop
-by the valid rows. From ``--rows`` test rows ``--share`` of the cells are removed at random. Printed are, for the removed cells,
+by the valid rows, and after ``--minutes`` of the processor at the latest. From ``--rows`` test rows ``--share`` of the cells
+are removed at random. Printed are, for the removed cells,
 
 - log-loss: -log p(x_j | observed cells of the row), mean nats a cell (``predict_missing``);
 - error: share of the removed cells whose more probable value is the wrong one;
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from density import StopAfter
 from sklearn.exceptions import ConvergenceWarning
 
 import skgen
@@ -49,9 +52,10 @@ def mixture(train: np.ndarray, valid: np.ndarray) -> Any:
     return max(fitted, key=lambda model: model.score(valid))
 
 
-def fits(train: np.ndarray, valid: np.ndarray, orders: int) -> dict:
+def fits(train: np.ndarray, valid: np.ndarray, orders: int, minutes: float) -> dict:
     def network(name: str) -> Any:
-        return skgen.make(name, n_orders=orders, column_kinds="binary", random_state=0).fit(train, X_val=valid)
+        model = skgen.make(name, n_orders=orders, column_kinds="binary", random_state=0)
+        return model.set_callbacks(StopAfter(60 * minutes)).fit(train, X_val=valid)
 
     return {
         "chow_liu": lambda: skgen.make("chow_liu", column_kinds="binary").fit(train),
@@ -62,7 +66,7 @@ def fits(train: np.ndarray, valid: np.ndarray, orders: int) -> dict:
     }
 
 
-def main(data: Path, name: str, share: float, rows: int, orders: int, only: list[str] | None) -> None:
+def main(data: Path, name: str, share: float, rows: int, orders: int, minutes: float, only: list[str] | None) -> None:
     with np.load(data / "debd" / f"{name}.npz") as arrays:
         train, valid, test = (arrays[part].astype(float) for part in ("train", "valid", "test"))
     rng = np.random.default_rng(0)
@@ -75,7 +79,7 @@ def main(data: Path, name: str, share: float, rows: int, orders: int, only: list
     print(f"   {'':16s} {'log-loss':>8s} {'error':>7s} {'log p(observed)':>16s} {'log p(x)':>9s} {'fit s':>8s} {'answer s':>9s}")
     loss, error = losses(np.where(np.isnan(holes), train.mean(axis=0), np.nan), truth)
     print(f"   {'column mean':16s} {loss:8.4f} {error:7.4f}", flush=True)
-    for label, fit in fits(train, valid, orders).items():
+    for label, fit in fits(train, valid, orders, minutes).items():
         if only and label not in only:
             continue
         start = time.process_time()
@@ -98,8 +102,9 @@ if __name__ == "__main__":
     parser.add_argument("--share", type=float, default=0.5)
     parser.add_argument("--rows", type=int, default=500, help="test rows, at most")
     parser.add_argument("--orders", type=int, default=8)
+    parser.add_argument("--minutes", type=float, default=5.0, help="most minutes of one network's fit")
     parser.add_argument("--only", nargs="*")
     given = parser.parse_args()
     warnings.simplefilter("ignore", skgen.ColumnWarning)
     warnings.simplefilter("ignore", ConvergenceWarning)
-    main(given.data, given.name, given.share, given.rows, given.orders, given.only)
+    main(given.data, given.name, given.share, given.rows, given.orders, given.minutes, given.only)
