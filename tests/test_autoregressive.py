@@ -9,6 +9,7 @@ import torch
 from nets import NETWORKS, bits, grid, labels, log_joint, make, mixed, network, observed_first, shaken, slow_complete, with_bug
 from scipy import stats
 
+import skgen
 from skgen.models.autoregressive import fvsbn, made, nade
 from skgen.ops.conditionals import Conditionals
 
@@ -139,6 +140,53 @@ def test_nade_told_before_it_answers_is_found(monkeypatch):
     monkeypatch.setattr(nade._Scan, "apply", staticmethod(early))
     with pytest.raises(AssertionError, match="an output sees a column that has not come"):
         assert_blind(net, tensor(X), net.place(net.orders[0]), 0)
+
+
+# ---- where the hidden units of MADE are
+
+
+def assert_units_by_entropy(X, order=None, **parameters):
+    """Units of degree m are as many, to one, as the entropy of the column at place m asks for; the network stays blind."""
+    size = 200
+    model = shaken(skgen.make("made", hidden_layer_sizes=(size,), order=order, random_state=0, **parameters), X)
+    net, p = network(model), np.mean(X, axis=0)[slice(None) if order is None else order]
+    entropy = stats.entropy([p, 1 - p])[1:]
+    units = np.bincount(net.degree_0[0].numpy(), minlength=X.shape[1])[1:]
+    assert np.abs(units - size * entropy / entropy.sum()).max() <= 1, units
+    assert_blind(net, tensor(X), net.place(net.orders[0]), 0)
+    return net
+
+
+@pytest.mark.parametrize("order", [None, [7, 2, 5, 0, 1, 6, 4, 3]])
+def test_made_has_its_units_where_there_is_something_to_tell(order):
+    X = (np.random.default_rng(1).random((300, 8)) < [0.5, 0.5, 0.02, 0.1, 0.5, 0.01, 0.3, 0.5]).astype(int)
+    net = assert_units_by_entropy(X, order, column_kinds="binary", n_masks=2)
+    for m in (0, 1):
+        place = net.place(net.orders[0])
+        assert_blind(net, tensor(X), place, m)
+        states = net.log_prob_columns(tensor(STATES), None, m).sum(dim=1)
+        assert np.isclose(torch.exp(states).sum(), 1, atol=1e-6)
+
+
+def test_units_placed_by_another_column_are_found(monkeypatch):
+    X = (np.random.default_rng(1).random((300, 8)) < [0.5, 0.5, 0.02, 0.1, 0.5, 0.01, 0.3, 0.5]).astype(int)
+    wrong = with_bug(made._Network._shares_of_degrees, "numpy()[1:]", "numpy()[:-1]")
+    monkeypatch.setattr(made._Network, "_shares_of_degrees", wrong)
+    with pytest.raises(AssertionError):
+        assert_units_by_entropy(X, column_kinds="binary")
+
+
+@pytest.mark.parametrize(("X", "n_orders", "even"), [("constant", 1, True), ("bits", 3, True), ("mixed", 1, False)])
+def test_every_degree_has_its_units(X, n_orders, even):
+    """Evenly many where nothing speaks for more: constant columns, any order. No column of a mixed table is left out."""
+    X = {"constant": np.zeros((20, 5), dtype=int), "bits": bits(30, 5), "mixed": mixed()}[X]
+    kinds = "auto" if n_orders == 1 and not even else "binary"
+    model = skgen.make("made", hidden_layer_sizes=(90,), n_orders=n_orders, n_components=1, column_kinds=kinds)
+    units = np.bincount(network(shaken(model, X)).degree_0[0].numpy(), minlength=5)
+    assert len(units) == 5
+    assert units[0] == 0
+    assert (units[1:] > 0).all()
+    assert not even or np.ptp(units[1:]) <= 1
 
 
 # ---- NADE's own way back

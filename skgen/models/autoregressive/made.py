@@ -11,10 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from skgen.models.autoregressive._base import AutoregressiveModel, AutoregressiveModule
+from skgen.ops.conditionals import Conditionals
 from skgen.parameters import Interval
 from skgen.tables import Columns
 
 __all__ = ["MADE"]
+
+_ROWS_READ = 20_000  # for the entropies of the columns
 
 
 class _Network(AutoregressiveModule):
@@ -22,6 +25,9 @@ class _Network(AutoregressiveModule):
 
     Each hidden unit has a degree m: it sees the m first columns. M_1 = 1[place(x_k) < m], M_l = 1[m_l >= m_(l-1)],
     M_V = 1[place(x_i) >= m_L], M_A = 1[place(x_k) < place(x_i)] (Germain et al. 2015, eqs. 12, 13 and 16).
+
+    Degree m is for the column at place m, the first to read such units, and gets as large a share of the units as that
+    column has of the entropy of all: a column that is nearly constant has little to be told.
     """
 
     minds_places = True  # a column at place i reads the units of degrees up to i
@@ -34,10 +40,8 @@ class _Network(AutoregressiveModule):
         self.weight = nn.Parameter(torch.zeros(self.n_parameters, widths[-1]))
         self.direct = nn.Parameter(torch.zeros(self.n_parameters, self.n_features)) if direct else None
         self.hidden_by_class = nn.Linear(self.n_classes, sizes[0], bias=False) if self.n_classes else None
-        most = max(1, self.n_columns - 1)
-        for i, size in enumerate(sizes):  # evenly many units a degree, in ascending order
-            even = 1 + np.arange(size) * most // size
-            self.register_buffer(f"degree_{i}", torch.from_numpy(np.tile(even, (n_masks, 1))))
+        for i, size in enumerate(sizes):
+            self.register_buffer(f"degree_{i}", torch.from_numpy(np.ones((n_masks, size), dtype=np.int64)))
 
     @property
     def n_members(self) -> int:
@@ -45,10 +49,23 @@ class _Network(AutoregressiveModule):
 
     def initialise(self, x: Tensor, weight: Tensor) -> None:
         super().initialise(x, weight)
+        upto = self._shares_of_degrees(x, weight).cumsum(0)
         for i in range(len(self.hidden)):
             degree = getattr(self, f"degree_{i}")
-            for m in range(1, self._n_masks):  # the first mask is the even one
-                degree[m] = torch.randint(1, max(2, self.n_columns), degree[m].shape)
+            size = degree.shape[1]
+            for m in range(self._n_masks):  # the first mask has the quantiles of the shares, the others have draws
+                u = torch.arange(size) / size if m == 0 else torch.rand(size)
+                degree[m] = 1 + torch.searchsorted(upto[:-1], u.to(upto), right=True)
+
+    def _shares_of_degrees(self, x: Tensor, weight: Tensor) -> Tensor:
+        """What share of the hidden units has degree 1, 2, ...: that of the column at this place in the sum of entropies."""
+        size = max(1, self.n_columns - 1)
+        entropy = torch.ones(size, dtype=torch.float64)
+        if self.n_columns > 1 and not self.any_order:  # in any order every column comes at every place
+            found = _entropies(x, weight, self.conditionals)[self.orders[0].cpu().numpy()[1:]]
+            if found.sum() > 0:
+                entropy = torch.from_numpy(found)
+        return entropy / entropy.sum()
 
     def _degrees(self, member: int) -> list[Tensor]:
         return [getattr(self, f"degree_{i}")[member % self._n_masks] for i in range(len(self.hidden))]
@@ -166,6 +183,21 @@ class _Network(AutoregressiveModule):
 
     def tell_each(self, state: dict, j: int, rows: Tensor, features: Tensor) -> None:
         state["shown"][rows[:, None], torch.nonzero(self.feature_owner == j)[:, 0]] = features
+
+
+def _entropies(x: Tensor, weight: Tensor, conditionals: Conditionals) -> np.ndarray:
+    """Entropy of each column, nats; of a numeric one as rounded to half its width. At most some 20,000 rows are read."""
+    at = slice(None, None, -(-len(x) // _ROWS_READ))
+    x, weight = x[at].double().cpu(), weight[at].double().cpu().numpy()
+    z = torch.round(2 * (x - conditionals.centre.cpu()) / conditionals.width.cpu()).numpy()
+    out = np.zeros(z.shape[1])
+    for j, cells in enumerate(z.T):
+        seen = ~np.isnan(cells)
+        if seen.any():
+            p = np.bincount(np.unique(cells[seen], return_inverse=True)[1], weights=weight[seen])
+            p = p[p > 0] / p.sum()
+            out[j] = -(p * np.log(p)).sum()
+    return np.maximum(out, 0.0)
 
 
 class MADE(AutoregressiveModel):
