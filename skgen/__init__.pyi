@@ -14,11 +14,13 @@ from skgen.models.explicit.chow_liu import ChowLiuTree as ChowLiuTree
 from skgen.models.explicit.kde import KDE as KDE
 from skgen.models.explicit.markov_chain import MarkovChain as MarkovChain
 from skgen.models.explicit.naive_bayes import NaiveBayes as NaiveBayes
+from skgen.models.latent.autoencoder import Autoencoder as Autoencoder
 from skgen.models.latent.factor_analysis import FactorAnalysis as FactorAnalysis
 from skgen.models.latent.gaussian_mixture import GaussianMixture as GaussianMixture
 from skgen.models.latent.hmm import HMM as HMM
 from skgen.models.latent.mixture import Mixture as Mixture
 from skgen.models.latent.ppca import PPCA as PPCA
+from skgen.models.latent.vae import VAE as VAE
 from skgen.neural import NeuralModel as NeuralModel
 from skgen.oversampling import GenerativeOverSampler as GenerativeOverSampler
 from skgen.parameters import Interval as Interval
