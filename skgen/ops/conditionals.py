@@ -291,7 +291,7 @@ class Conditionals(nn.Module):
 
     # ---- the start
 
-    def initialise(self, X: np.ndarray | Tensor, weight: np.ndarray | Tensor) -> Tensor:
+    def initialise(self, X: np.ndarray | Tensor, weight: np.ndarray | Tensor, tied: np.ndarray | None = None) -> Tensor:
         """Read ``centre`` and ``width`` from data, and give the output biases at which every conditional is its column's marginal.
 
         A network whose last layer has zero weights and these biases is the model of independent columns. Centre and
@@ -306,13 +306,15 @@ class Conditionals(nn.Module):
             Coded rows; NaN is left out.
         weight : array of shape (n,)
             Positive.
+        tied : int array of shape (d,), optional
+            Columns of one number have one centre and one width: pixels, which are one variable many times.
 
         Returns
         -------
         tensor of shape (P,), float64, on the CPU
         """
         X, weight = (torch.as_tensor(a).detach().to("cpu", torch.float64).numpy() for a in (X, weight))
-        centre, width = np.zeros(self.n_columns), np.ones(self.n_columns)
+        centre, width, spreads = np.zeros(self.n_columns), np.ones(self.n_columns), np.zeros(self.n_columns)
         for j, kind in enumerate(self.kinds):
             if kind not in ("integer", "continuous"):
                 continue
@@ -326,6 +328,15 @@ class Conditionals(nn.Module):
             spread = np.sqrt(np.average((x - centre[j]) ** 2, weights=w))
             varies = spread > 1e-12 * max(1e-100, np.abs(centre[j]))
             width[j] = max(spread, 0.5) if kind == "integer" else spread if varies else 1.0
+            spreads[j] = spread
+        numeric = np.isin(self.kinds, ("integer", "continuous"))
+        for g in () if tied is None else np.unique(tied[numeric]):
+            own = numeric & (tied == g)
+            if own.sum() > 1:
+                middle = centre[own].mean()
+                spread = np.sqrt(np.mean(spreads[own] ** 2 + (centre[own] - middle) ** 2))
+                least = 0.5 if self.kinds[int(np.argmax(own))] == "integer" else 1e-12 * max(1e-100, np.abs(middle))
+                centre[own], width[own] = middle, spread if spread > least else 0.5 if least == 0.5 else 1.0
         with torch.no_grad():
             self.centre.copy_(torch.from_numpy(centre))
             self.width.copy_(torch.from_numpy(width))

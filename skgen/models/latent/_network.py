@@ -142,13 +142,19 @@ class Outputs(nn.Module):
         self._keep("own", np.where(own < 0, n_biases, own))  # the one after the last is 0
         self._keep("made", np.flatnonzero(made))
         self.n_outputs, self._all = int(made.sum()), bool(made.all())
+        # columns that have their unit in common are seen and made in it: pixels
+        kinds, units = np.array(columns.kinds), np.column_stack([columns.loc, columns.scale])
+        alike = bool(columns.continuous.sum() > 1) and bool(
+            (units == units[np.argmax(columns.continuous)])[columns.continuous].all()
+        )
+        self._tied = np.where((kinds == "continuous") & alike, -1, columns.group)
 
     def _keep(self, name: str, value: np.ndarray) -> None:
         self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(value, dtype=np.int64)), persistent=False)
 
     def initialise(self, x: Tensor, weight: Tensor) -> None:
         """Biases at which every column has its marginal."""
-        start = self.conditionals.initialise(x, weight)
+        start = self.conditionals.initialise(x, weight, self._tied)
         total = torch.zeros(len(self.bias) + 1, dtype=start.dtype).index_add(0, self.own, start)
         count = torch.zeros_like(total).index_add(0, self.own, torch.ones_like(start))
         self.bias.copy_((total / count.clamp(min=1))[:-1])
