@@ -98,6 +98,20 @@ class VAE(CodeModel):
     >>> terms = model.elbo_terms(X)
     >>> bool((terms["gap"].mean() > 0) & np.allclose(terms["reconstruction"] - terms["kl"], terms["elbo"]))
     True
+
+    Another architecture is a subclass: here an encoder with a residual block.
+
+    >>> from torch import nn
+    >>> class Residual(nn.Sequential):
+    ...     def forward(self, h):
+    ...         return h + super().forward(h)
+    >>> class ResidualVAE(VAE):
+    ...     def _encoder(self, columns, n_inputs, n_outputs):
+    ...         block = Residual(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 32))
+    ...         return nn.Sequential(nn.Linear(n_inputs, 32), block, nn.ReLU(), nn.Linear(32, n_outputs))
+    >>> model = ResidualVAE(n_components=2, hidden_layer_sizes=(32,), max_epochs=2, random_state=0).fit(X)
+    >>> model.summary()["layer"].tolist()
+    ['Network', 'encoder.0', 'encoder.1.0', 'encoder.1.2', 'encoder.3', 'decoder.0', 'decoder.2', 'outputs']
     """
 
     beta: Annotated[float, Interval(0)] = 1.0
