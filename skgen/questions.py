@@ -275,6 +275,12 @@ class Questions:
         each = [self._fitted._missing_moments_class(self._place(int(k)), coded) for k in possible]
         return mix_moments(share[possible], each)
 
+    def _conditional_means(self, coded: np.ndarray) -> np.ndarray | None:
+        """Coded rows whose NaN cells hold their conditional mean or most probable level, NaN left where those are to be found by
+        ``_cell``; None if all are."""
+        found = self._closed_moments(coded)
+        return None if found is None else found[0]
+
     def _cell(self, coded: np.ndarray, j: int) -> tuple[np.ndarray, np.ndarray]:
         """Candidate coded values (V, n) of cell j and their probabilities given the rest of each row."""
         c, n = self.columns_, len(coded)
@@ -345,8 +351,8 @@ class Questions:
         check_is_fitted(self, "columns_")
         coded, table = self._coded_question(X)
         self._check_possible(coded)
-        found = self._closed_moments(coded) if how == "mean" and np.isnan(coded).any() else None
-        full = coded.copy() if found is None else found[0]
+        found = self._conditional_means(coded) if how == "mean" and np.isnan(coded).any() else None
+        full = coded.copy() if found is None else found
         for j in np.flatnonzero(np.isnan(full).any(axis=0)):
             rows = np.flatnonzero(np.isnan(coded[:, j]))
             values, p = self._cell(coded[rows], int(j))

@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from codes import network, shaken
@@ -207,6 +208,36 @@ def test_conditional_draws_follow_the_integral():
     assert stats.chisquare(got, 4000 * want / want.sum()).pvalue > 1e-3
     p = model.predict_missing(row, 1)
     assert np.allclose(p[0], [want[:2].sum(), want[2:].sum()], atol=0.03)
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_filled_cells_are_the_likelier_level(labelled):
+    X = bits(60, 4)
+    model = shaken(X, labels() if labelled else None, n_samples_score=2000)
+    asked = np.where(np.arange(4) == [[0], [1], [2], [3]], np.nan, X[:4].astype(float))
+    filled, sure = model.impute(asked), 0
+    for i in range(4):
+        full = np.tile(X[i].astype(float), (2, 1))
+        full[:, i] = [0, 1]
+        zero, one = model.score_samples(full)
+        if abs(one - zero) > 0.1:
+            sure += 1
+            assert filled[i, i] == (one > zero)
+    assert sure >= 3
+
+
+def test_filled_numbers_are_the_conditional_means():
+    X = mixed(300)
+    X["x"] = X["x"] + 4 * (X["c"] == "u")
+    model = VAE(n_components=1, hidden_layer_sizes=(12,), max_epochs=15, learning_rate=0.02, random_state=0).fit(X)
+    asked = X.head(5).copy()
+    asked["x"] = np.nan
+    model.set_params(n_samples_score=400)
+    assert np.allclose(model.impute(asked)["x"], model.predict_missing(asked, "x")[:, 0], atol=0.15)
+    asked = X.head(5).astype({"b": "boolean"}).mask(np.tile([True, False, True, False, False], (5, 1)))
+    p = model.predict_missing(asked, "c")
+    filled = model.impute(asked)
+    assert (filled["c"] == pd.Categorical.from_codes(p.argmax(axis=1), list("uvw"))).all()
 
 
 def test_draws_follow_the_integral():

@@ -225,6 +225,14 @@ class Network(nn.Module):
             kl = (log_normal(z, mean[:, None], log_sd[:, None]) - self.log_prior(z, c)).mean(dim=1)
         return torch.stack([reconstruction, kl, self.log_prob(x, c, noise)], dim=1)
 
+    def expect(self, x: Tensor, c: Tensor | None, noise: tuple[Tensor, Tensor]) -> Tensor:
+        """E[x_j | observed cells, c] by the same weights, (n, d); of no use for a categorical column."""
+        z, log_w = self.weigh(x, c, noise)
+        means = self.outputs.conditionals.mean(
+            self.decode(z.flatten(0, 1), None if c is None else c.repeat_interleave(z.shape[1], 0))
+        )
+        return torch.einsum("ns,nsd->nd", torch.softmax(log_w, dim=1), means.reshape(*z.shape[:2], -1))
+
     # ---- draws
 
     def _noise(self, n: int, S: int, generator: torch.Generator, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -259,6 +259,19 @@ class VAE(CodeModel):
 
     # ---- missing cells
 
+    def _conditional_means(self, coded: np.ndarray) -> np.ndarray:
+        self._hand_on()
+        Z, _ = self._coding.encode(coded)
+        each = np.concatenate([density._ask(Z, density._network.expect) for density in self._fitted.densities_])
+        if "classes_" in vars(self):
+            prior = self.class_log_prior_
+            share = np.exp(bayes.log_posterior(self._log_prob_coded(coded) + prior, prior))
+            each = np.einsum("nk,knd->nd", share, each)[None]
+        means, kinds = each[0], np.array(self.columns_.kinds)
+        means[:, kinds == "binary"] = means[:, kinds == "binary"] > 0.5
+        means[:, kinds == "categorical"] = np.nan
+        return np.where(np.isnan(coded), means, coded)
+
     def _sample_missing(self, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return self._sample_missing_class(0, X, rng)
 
