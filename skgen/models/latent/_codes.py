@@ -20,6 +20,9 @@ from skgen.tables import Columns
 __all__ = ["CodeModel"]
 
 
+_CELLS = 2**21  # numbers in the largest tensor of a pass
+
+
 class CodeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NeuralModel):
     """Rows to codes and back by two networks.
 
@@ -79,6 +82,14 @@ class CodeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NeuralModel):
         if len(sizes) < least or any(isinstance(s, bool) or not isinstance(s, (int, np.integer)) or s < 1 for s in sizes):
             raise ValueError(f"{name}={getattr(self, name)!r} must be a tuple of positive ints, one a layer.")
         return sizes
+
+    def _rows_at_once(self, n_draws: int) -> int:
+        """Rows that are scored together, each with so many codes: a power of two, so that rows are grouped alike however many
+        come."""
+        widest = max(self._network.outputs.conditionals.n_parameters, *self._sizes(), self.n_components)
+        if self._is_convolutional:
+            widest = max(widest, max(self._channels()) * int(np.prod(self.image_shape[:2])))
+        return 2 ** int(np.log2(np.clip(_CELLS // (n_draws * widest), 1, 2048)))
 
     # ---- codes
 

@@ -22,7 +22,6 @@ from skgen.tables import Columns
 
 __all__ = ["Autoencoder"]
 
-_CELLS = 2**21  # numbers in the largest tensor of a pass
 _WIDTHS = (1.0, 2.0, 4.0)  # of the proposals around a row's code, in units of the mean posterior's
 _LOOKED_AT, _DRAWS = 500, 2  # rows from whose codes, and draws of cells from which, the mean posterior is found
 
@@ -288,8 +287,7 @@ class Autoencoder(CodeModel):
         local = noise[: S - len(anywhere)] @ self._root.T
         width = np.array(_WIDTHS)[np.arange(len(local)) % len(_WIDTHS)]
         local = local * width[:, None]
-        widest = max(self._network.outputs.conditionals.n_parameters, q, *(int(s) for s in (*self.hidden_layer_sizes, 1)))
-        step = 2 ** int(np.log2(max(1, min(2048, _CELLS // (S * widest)))))
+        step = self._rows_at_once(S)
         out = np.empty((len(X), len(self._code_share)))
         for start in range(0, len(X), step):
             at = slice(start, start + step)

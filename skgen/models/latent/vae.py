@@ -21,7 +21,6 @@ from skgen.tables import Columns
 
 __all__ = ["VAE"]
 
-_CELLS = 2**21  # numbers in the largest tensor of a pass
 _LEARNT_BY = 10  # epochs, after which a code that says nothing is told of
 
 
@@ -182,11 +181,6 @@ class VAE(CodeModel):
 
     # ---- the bound
 
-    def _rows_at_once(self, n: int, S: int) -> int:
-        """A power of two, so that rows are grouped alike however many come."""
-        widest = max(self._network.outputs.conditionals.n_parameters, *(int(size) for size in (*self.hidden_layer_sizes, 1)))
-        return 2 ** int(np.log2(max(1, min(n, _CELLS // (S * widest)))))
-
     def _log_prob_classes(self, X: np.ndarray) -> np.ndarray:
         if "_network" not in vars(self):
             return super()._log_prob_classes(X)
@@ -197,7 +191,7 @@ class VAE(CodeModel):
         K, S, out = max(1, self._n_classes), self.n_samples_score, []
         with torch.inference_mode():
             noise = tuple(self._tensor(a) for a in fixed_noise(S, self.n_components))
-            step = self._rows_at_once(2048, S)
+            step = self._rows_at_once(S)
             for start in range(0, len(X), step):
                 x = self._tensor(X[start : start + step])
                 out.append(torch.stack([question(x, self._class(x, k), noise) for k in range(K)]).cpu().numpy())
@@ -284,7 +278,7 @@ class VAE(CodeModel):
             return super()._sample_missing_class(k, X, rng)
         generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
         S, out = self.n_samples_score, []
-        step = self._rows_at_once(len(X), S)
+        step = self._rows_at_once(S)
         with torch.inference_mode():
             for start in range(0, len(X), step):
                 x = self._tensor(X[start : start + step])
