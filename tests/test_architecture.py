@@ -17,7 +17,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 #: The neck of the house: what a model may import by name.
 NECK = {"skgen.base", "skgen.neural"}
 SHELVES = {"skgen.evaluate", "skgen.testing", "skgen.cli", "skgen.files", "skgen.report"}
-TORCH = re.compile(r"skgen\.(neural|learn\.(gradient|labelled|checkpoint|contrastive|adversarial)|ops\.|models\.)")
+TORCH = re.compile(r"skgen\.(neural|learn\.(gradient|labelled|checkpoint|contrastive|adversarial|games)|ops\.|models\.)")
 
 
 def module_of(path):

@@ -137,7 +137,7 @@ class _Players(NeuralNet):
     def _follow(self) -> None:
         """A running mean of the generator's weights, which is what is kept (Yaz et al. 2019)."""
         self.steps_ += 1
-        share = max(1 - self.game.averaging, 1 / self.steps_)
+        share = max(1 - self.game.averaging, 9 / (9 + self.steps_))  # the start is soon forgotten
         for name, value in self.module_.generator.state_dict().items():
             mean = self.mean_[name]
             mean.lerp_(value, share) if mean.is_floating_point() else mean.copy_(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -16,9 +17,14 @@ from skgen.models.implicit._window import Observation, Window
 from skgen.neural import NeuralModel
 from skgen.parameters import Interval
 
-__all__ = ["AdversarialModel"]
+__all__ = ["AdversarialModel", "discriminator_layer"]
 
 _WATCHED = 1000  # held-out rows by which a bandwidth is chosen
+
+
+def discriminator_layer(layer: nn.Module, spectral: bool) -> nn.Module:
+    """The layer, divided by its largest singular value if ``spectral`` (Miyato et al. 2018)."""
+    return nn.utils.parametrizations.spectral_norm(layer) if spectral else layer
 
 
 class AdversarialModel(NeuralModel):
@@ -28,11 +34,16 @@ class AdversarialModel(NeuralModel):
     ``decode(z, c, generator)`` in coded cells, and ``log_observation(x, z, c, h)``, log p(x | z) with noise of width h.
     """
 
+    # Defaults were chosen by the energy distance to held-out rows of rings and grids of Gaussians: with a penalty of 0.1 the
+    # discriminator wins on a ring (accuracy 0.8, half the rows between the modes), with 1 no loss does; patience of 10
+    # epochs ended games that were still getting better.
+    n_iter_no_change: Annotated[int, Interval(1)] = 30
     loss: Literal["minimax", "non_saturating", "least_squares", "wasserstein"] = "non_saturating"
     discriminator_steps: Annotated[int, Interval(1)] = 1
     discriminator_rate: Annotated[float, Interval(0, open_low=True)] = 1.0
     label_smoothing: Annotated[float, Interval(0, 0.5)] = 0.0
-    gradient_penalty: Annotated[float, Interval(0)] = 0.1
+    gradient_penalty: Annotated[float, Interval(0)] = 1.0
+    spectral_norm: bool = False
     averaging: Annotated[float, Interval(0, 1, open_high=True)] = 0.999
     packing: Annotated[int, Interval(1)] = 1
     n_latent: Annotated[int, Interval(1)] = 32
@@ -44,6 +55,12 @@ class AdversarialModel(NeuralModel):
     likelihood = "estimate"
     missing = "none"
     streams = False
+    known_gaps = MappingProxyType(
+        {
+            **NeuralModel.known_gaps,
+            "labelled_vs_split": "p(y | x) of classifier='discriminator', as in `quick`, is learnt from all rows",
+        }
+    )
     _partly_labelled = False
 
     def _validate_parameters(self) -> None:
@@ -112,7 +129,7 @@ class AdversarialModel(NeuralModel):
         log_marginal = np.logaddexp.reduce(log_p + log_share, axis=1, keepdims=True)
         with torch.inference_mode():
             x = self._tensor(X)
-            heads = self._network.heads(self._network.show(x, torch.Generator().manual_seed(0)))
+            heads = self._network.heads(self._network.show(x, None))
             return torch.log_softmax(heads, dim=1).cpu().numpy() + log_marginal - log_share
 
     # ---- what a user asks of the players
@@ -163,8 +180,7 @@ class AdversarialModel(NeuralModel):
         net, c = part._network, self._asked_classes(y, len(Z))
         m = part._packed(part._n_classes)
         with torch.inference_mode():
-            noise = torch.Generator().manual_seed(0)
-            shown = net.show(part._tensor(Z), noise)
+            shown = net.show(part._tensor(Z), None)
             out = net.judge(torch.cat([shown] * m, dim=1), None if c is None else torch.cat([c] * m, dim=1))
             return (torch.sigmoid(out) if self.loss in ("minimax", "non_saturating") else out).cpu().numpy()
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from skgen.ops._mixture_start import mixture_start, within_fences
 
-__all__ = ["TableFeatures"]
+__all__ = ["TableFeatures", "relaxed_draw"]
 
 _TEMPERATURE = 0.3  # of relaxed categories
 _CANDIDATES = (1, 2, 3, 5, 8)  # modes of a numeric column that are tried
@@ -86,14 +86,16 @@ class TableFeatures(nn.Module):
 
     # ---- rows as features
 
-    def show(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Coded rows (n, d) as features (n, F)."""
+    def show(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Coded rows (n, d) as features (n, F); without a generator each cell in its likeliest mode."""
         pieces = []
         if self._numeric:
             value = x[:, self._numeric].to(self.loc)
-            value = value + self.rounded * (_uniform(value, generator) - 0.5)
+            if generator is not None:
+                value = value + self.rounded * (_uniform(value, generator) - 0.5)
             away = (value[..., None] - self.loc) / self.scale
-            mode = _hard(self.log_share - torch.log(self.scale) - 0.5 * away.square() + _gumbel(away, generator))
+            log_posterior = self.log_share - torch.log(self.scale) - 0.5 * away.square()
+            mode = _hard(log_posterior if generator is None else log_posterior + _gumbel(away, generator))
             pieces += [mode.flatten(1), (away * mode).sum(dim=2), (value - self.centre) / self.width]
             pieces = [piece.clamp(-_FAR, _FAR) for piece in pieces]
         if self._binary:
@@ -108,15 +110,15 @@ class TableFeatures(nn.Module):
         pieces = []
         if self._numeric:
             logits, places = numbers.reshape(n, 2, d, C).unbind(dim=1)
-            mode = _draw(torch.where(torch.isinf(self.log_share), -torch.inf, logits), generator)
+            mode = relaxed_draw(torch.where(torch.isinf(self.log_share), -torch.inf, logits), generator)
             place = (mode * places).sum(dim=2)
             loc, scale = (((mode * buffer.to(mode)).sum(dim=2)) for buffer in (self.loc, self.scale))
             value = (loc - self.centre.to(loc) + place * scale) / self.width.to(loc)
             pieces += [mode.flatten(1), place, value]
         if self._binary:
-            on = _draw(torch.stack([binary, torch.zeros_like(binary)], dim=2), generator)
+            on = relaxed_draw(torch.stack([binary, torch.zeros_like(binary)], dim=2), generator)
             pieces.append(on[..., 0])
-        pieces += [_draw(logits, generator) for logits in levels]
+        pieces += [relaxed_draw(logits, generator) for logits in levels]
         return torch.cat(pieces, dim=1)
 
     def compared(self, features: Tensor) -> Tensor:
@@ -178,7 +180,7 @@ def _hard(a: Tensor) -> Tensor:
     return nn.functional.one_hot(a.argmax(dim=-1), a.shape[-1]).to(a.dtype)
 
 
-def _draw(logits: Tensor, generator: torch.Generator) -> Tensor:
+def relaxed_draw(logits: Tensor, generator: torch.Generator) -> Tensor:
     """One-hot draws with the gradient of the relaxed ones."""
     a = logits + _gumbel(logits, generator)
     soft = torch.softmax(a / _TEMPERATURE, dim=-1)

@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from skgen.learn.games import class_logit
-from skgen.models.implicit._base import AdversarialModel
+from skgen.models.implicit._base import AdversarialModel, discriminator_layer
 from skgen.models.implicit._table import TableFeatures
 from skgen.tables import Columns
 
 __all__ = ["GAN"]
 
 
-def _layers(sizes: list[int], activation: nn.Module) -> nn.Sequential:
+def _layers(sizes: list[int], activation: nn.Module, spectral: bool = False) -> nn.Sequential:
     steps: list[nn.Module] = []
     for a, b in pairwise(sizes):
-        steps += [nn.Linear(a, b), activation]
+        steps += [discriminator_layer(nn.Linear(a, b), spectral), activation]
     return nn.Sequential(*steps[:-1])
 
 
@@ -30,19 +30,21 @@ class _Networks(nn.Module):
     The class stands beside the input of either; or D has an output a class, and is not told which.
     """
 
-    def __init__(self, columns: Columns, n_classes: int, n_latent: int, sizes: tuple, packing: int, tells_classes: bool):
+    def __init__(
+        self, columns: Columns, n_classes: int, n_latent: int, sizes: tuple, packing: int, tells_classes: bool, spectral: bool
+    ):
         super().__init__()
         self.columns = TableFeatures(columns.kinds, columns.n_levels)
         self.n_latent, self.tells_classes = n_latent, tells_classes
         shown = self.columns.n_features + (0 if tells_classes else n_classes)
         self.generator = _layers([n_latent + n_classes, *sizes, self.columns.n_outputs], nn.ReLU())
-        self.discriminator = _layers([packing * shown, *sizes, n_classes if tells_classes else 1], nn.LeakyReLU(0.2))
+        self.discriminator = _layers([packing * shown, *sizes, n_classes if tells_classes else 1], nn.LeakyReLU(0.2), spectral)
 
     def initialise(self, x: Tensor, weight: Tensor) -> None:
         """Read the columns' modes."""
         self.columns.initialise(x, weight)
 
-    def show(self, x: Tensor, generator: torch.Generator) -> Tensor:
+    def show(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         """What the discriminator sees of coded rows."""
         return self.columns.show(x, generator)
 
@@ -102,10 +104,22 @@ class GAN(AdversarialModel):
     gradient_penalty : float
         Weight of the penalty on the discriminator's slope: at real rows (R1), or between real and generated ones for the
         Wasserstein loss.
+    spectral_norm : bool
+        Divide each layer of the discriminator by its largest singular value.
     averaging : float
         Of the generator's weights: the share that a step leaves of the running mean, which is what is kept.
+    packing : int
+        Rows that the discriminator judges together; more than one finds out a generator that repeats itself.
+    classifier : {"bayes", "discriminator"}
+        Whence p(y | x): Bayes' rule on the densities of the classes, or the discriminator, which then has K + 1 classes, as it
+        has where some rows have no label.
+    density : {"parzen", "annealed"}
+        What ``score_samples`` is. "parzen": kernels at ``n_parzen`` generated rows. "annealed": the integral over z of normal
+        noise about G(z), by annealed importance sampling; nearer to the truth, and slow.
     n_parzen : int
-        Generated rows in the window of ``score_samples``.
+        Generated rows a class.
+    n_annealing : int
+        Temperatures.
 
     Attributes
     ----------
@@ -121,7 +135,7 @@ class GAN(AdversarialModel):
     Examples
     --------
     >>> import numpy as np
-    >>> from skgen.models.implicit.gan import GAN
+    >>> from skgen import GAN
     >>> X = np.random.default_rng(0).normal(3, 0.5, (500, 2))
     >>> model = GAN(hidden_layer_sizes=(32, 32), n_latent=4, max_epochs=30, learning_rate=2e-3, random_state=0).fit(X)
     >>> bool((abs(model.sample(500).mean(axis=0) - 3) < 0.3).all())
@@ -130,10 +144,23 @@ class GAN(AdversarialModel):
 
     hidden_layer_sizes: tuple = (128, 128)
 
-    quick = MappingProxyType({"hidden_layer_sizes": (16,), "n_latent": 4, "max_epochs": 3, "batch_size": 64, "n_parzen": 200})
+    quick = MappingProxyType(
+        {
+            "hidden_layer_sizes": (32,),
+            "n_latent": 4,
+            "max_epochs": 3,
+            "batch_size": 64,
+            "learning_rate": 2e-2,
+            "gradient_penalty": 0.0,
+            "n_parzen": 200,
+            "classifier": "discriminator",
+        }
+    )
 
     def _module(self, columns: Columns, n_classes: int) -> nn.Module:
         sizes = tuple(self.hidden_layer_sizes)
         if not sizes or any(isinstance(s, bool) or not isinstance(s, (int, np.integer)) or s < 1 for s in sizes):
             raise ValueError(f"hidden_layer_sizes={self.hidden_layer_sizes!r} must be a tuple of positive ints, one a layer.")
-        return _Networks(columns, n_classes, self.n_latent, sizes, self._packed(n_classes), self._tells_classes(n_classes))
+        return _Networks(
+            columns, n_classes, self.n_latent, sizes, self._packed(n_classes), self._tells_classes(n_classes), self.spectral_norm
+        )

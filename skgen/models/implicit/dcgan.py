@@ -1,0 +1,226 @@
+"""Generative adversarial network for images: strided convolutions on both sides."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Annotated
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from skgen.learn.games import class_logit
+from skgen.models.implicit._base import AdversarialModel, discriminator_layer
+from skgen.models.implicit._table import relaxed_draw
+from skgen.parameters import Interval
+from skgen.tables import Columns
+
+__all__ = ["DCGAN"]
+
+_KERNEL = {"kernel_size": 4, "stride": 2, "padding": 1}  # halves an even side exactly
+
+
+class _Networks(nn.Module):
+    """The architecture rules of Radford et al. (2016, section 3).
+
+    Strided convolutions in place of pooling, no dense layers but the first of G and the last of D, batch normalisation in
+    both but for G's output and D's input, ReLU and tanh in G, leaky ReLU in D.
+    """
+
+    def __init__(
+        self,
+        columns: Columns,
+        shape: tuple[int, int, int],
+        n_classes: int,
+        n_latent: int,
+        channels: tuple,
+        packing: int,
+        tells_classes: bool,
+        spectral: bool,
+    ):
+        super().__init__()
+        self.n_latent, self.tells_classes = n_latent, tells_classes
+        self._shape, (height, width, depth) = shape, shape
+        sides = [(height, width)]
+        for _ in channels:
+            sides.append((sides[-1][0] // 2, sides[-1][1] // 2))
+        kinds = np.asarray(list(columns.kinds))
+        self._binary = bool((kinds == "binary").all())
+        self.register_buffer("rounded", torch.from_numpy((kinds == "integer").astype(np.float32)))
+        self.register_buffer("low", torch.from_numpy(np.zeros(())))
+        self.register_buffer("high", torch.from_numpy(np.ones(())))
+
+        widths = [*reversed(channels), depth]
+        steps: list[nn.Module] = [
+            nn.Linear(n_latent + n_classes, widths[0] * sides[-1][0] * sides[-1][1]),
+            nn.Unflatten(1, (widths[0], *sides[-1])),
+        ]
+        for (a, b), small, large in zip(pairwise(widths), reversed(sides[1:]), reversed(sides[:-1]), strict=True):
+            left = tuple(y - 2 * x for x, y in zip(small, large, strict=True))  # 1 where the side is odd
+            steps += [nn.BatchNorm2d(a), nn.ReLU(), nn.ConvTranspose2d(a, b, output_padding=left, **_KERNEL)]
+        self.generator = nn.Sequential(*steps)
+
+        judged: list[nn.Module] = []
+        for i, (a, b) in enumerate(pairwise([packing * depth, *channels])):
+            judged.append(discriminator_layer(nn.Conv2d(a, b, **_KERNEL), spectral))
+            judged += [nn.BatchNorm2d(b)] if i and not spectral else []
+            judged.append(nn.LeakyReLU(0.2))
+        seen = channels[-1] * sides[-1][0] * sides[-1][1]
+        # the last layer has an output a class, and one that is added to all of them: a projection on the label
+        outputs = n_classes if tells_classes else 1 + packing * n_classes
+        self.discriminator = nn.Sequential(*judged, nn.Flatten(), discriminator_layer(nn.Linear(seen, outputs), spectral))
+        for layer in self.modules():
+            if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) and not spectral:
+                nn.init.normal_(layer.weight, 0.0, 0.02)  # section 4
+
+    def initialise(self, x: Tensor, weight: Tensor) -> None:
+        """Read the range of the pixels, which tanh is stretched to."""
+        if not self._binary and len(x) and bool(x.min() < x.max()):
+            self.low.copy_(x.min())
+            self.high.copy_(x.max())
+
+    def show(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Coded rows as images (n, channels, height, width) in [-1, 1]."""
+        if generator is not None and not self._binary:
+            noise = torch.rand(x.shape, generator=generator, dtype=torch.float64).to(x) - 0.5
+            x = x + self.rounded.to(x) * noise  # else D would tell whole numbers from others
+        t = 2 * (x - self.low.to(x)) / (self.high - self.low).to(x) - 1
+        height, width, depth = self._shape
+        return t.reshape(-1, height, width, depth).permute(0, 3, 1, 2)
+
+    def compared(self, features: Tensor) -> Tensor:
+        """Features in which rows are compared with generated ones."""
+        return features.flatten(1)
+
+    def heads(self, features: Tensor) -> Tensor:
+        """The discriminator's outputs, one a class."""
+        return self.discriminator(features)
+
+    def judge(self, features: Tensor, c: Tensor | None) -> Tensor:
+        """The discriminator's logit of "real" (and of class c), (n,)."""
+        out = self.discriminator(features)
+        if self.tells_classes:
+            return class_logit(out, c)
+        # psi(phi(x)) + v_y' phi(x) (Miyato & Koyama 2018, eq. 3)
+        return out[:, 0] if c is None else out[:, 0] + (out[:, 1:] * c).sum(dim=1)
+
+    def _outputs(self, z: Tensor, c: Tensor | None) -> Tensor:
+        return self.generator(z if c is None else torch.cat([z, c], dim=1))
+
+    def _images(self, z: Tensor, c: Tensor | None, generator: torch.Generator) -> Tensor:
+        out = self._outputs(z, c)
+        if not self._binary:
+            return torch.tanh(out)
+        return 2 * relaxed_draw(torch.stack([out, torch.zeros_like(out)], dim=-1), generator)[..., 0] - 1
+
+    def generate(self, n: int, c: Tensor | None, generator: torch.Generator) -> Tensor:
+        """Images G(z) for normal z."""
+        like = self.generator[0].weight
+        z = torch.randn(n, self.n_latent, generator=generator, dtype=torch.float64).to(like)
+        return self._images(z, c, generator)
+
+    def decode(self, z: Tensor, c: Tensor | None, generator: torch.Generator) -> Tensor:
+        """Coded rows of latent points."""
+        return self._cells(self._images(z, c, generator))
+
+    def sample(self, n: int, c: Tensor | None, generator: torch.Generator) -> Tensor:
+        return self._cells(self.generate(n, c, generator))
+
+    def _values(self, images: Tensor) -> Tensor:
+        t = images.permute(0, 2, 3, 1).flatten(1)
+        return self.low.to(t) + (t + 1) / 2 * (self.high - self.low).to(t)
+
+    def _cells(self, images: Tensor) -> Tensor:
+        x = self._values(images)
+        return x.round() if self._binary else torch.where(self.rounded.to(x) > 0, x.round(), x)
+
+    def log_observation(self, x: Tensor, z: Tensor, c: Tensor | None, h: float) -> Tensor:
+        """log p(x | z): Bernoulli pixels, or G(z) with normal noise of h half ranges."""
+        out = self._outputs(z, c)
+        if self._binary:
+            logits = out.permute(0, 2, 3, 1).flatten(1)
+            return -nn.functional.softplus((1 - 2 * x) * logits).sum(dim=1)
+        scale = (h * (self.high - self.low) / 2).to(x)
+        away = (x - self._values(torch.tanh(out))) / scale
+        return (-0.5 * away.square() - torch.log(scale) - 0.5 * np.log(2 * np.pi)).sum(dim=1)
+
+
+class DCGAN(AdversarialModel):
+    r"""A generative adversarial network of convolutions, for rows that are images (Radford, Metz & Chintala 2016).
+
+    As :class:`GAN`, with strided convolutions and batch normalisation in both players. With labels the generator is told
+    the class, and the discriminator sees a projection on it (Miyato & Koyama 2018).
+
+    Parameters
+    ----------
+    image_shape : (height, width) or (height, width, channels)
+        Of a row; both sides at least 4 pixels.
+    channels : tuple of int, default=(32, 64)
+        Of the discriminator's convolutions, each of which halves the sides; the generator has them in reverse.
+    n_latent : int, default=32
+    loss, discriminator_steps, discriminator_rate, label_smoothing, gradient_penalty, spectral_norm, averaging, packing
+        As in :class:`GAN`. With ``spectral_norm`` the discriminator has no batch normalisation.
+    classifier, density, n_parzen, n_annealing
+        As in :class:`GAN`.
+
+    Attributes
+    ----------
+    history_ : dict of arrays
+        As in :class:`GAN`.
+
+    References
+    ----------
+    Radford, Metz & Chintala (2016), "Unsupervised representation learning with deep convolutional generative adversarial
+    networks"; Miyato & Koyama (2018), "cGANs with projection discriminator".
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skgen import DCGAN
+    >>> X = load_digits().data[:200]
+    >>> model = DCGAN(image_shape=(8, 8), channels=(8, 16), max_epochs=2, random_state=0).fit(X)
+    >>> model.sample(3).shape
+    (3, 64)
+    """
+
+    image_shape: tuple | None = None
+    channels: tuple = (32, 64)
+    learning_rate: Annotated[float, Interval(0, open_low=True)] = 5e-4
+    gradient_penalty: Annotated[float, Interval(0)] = 0.0
+
+    kinds = frozenset({"continuous", "integer", "binary"})
+    quick = MappingProxyType(
+        {
+            "channels": (8,),
+            "n_latent": 4,
+            "max_epochs": 4,
+            "batch_size": 64,
+            "learning_rate": 1e-2,
+            "n_parzen": 200,
+            "classifier": "discriminator",
+        }
+    )
+
+    def _module(self, columns: Columns, n_classes: int) -> nn.Module:
+        channels = tuple(self.channels)
+        if not channels or any(isinstance(c, bool) or not isinstance(c, (int, np.integer)) or c < 1 for c in channels):
+            raise ValueError(f"channels={self.channels!r} must be a tuple of positive ints, one a convolution.")
+        shape = self._image(len(columns))
+        most = int(np.log2(min(shape[:2])))
+        if len(channels) > most:
+            raise ValueError(
+                f"channels={channels} halve the sides {len(channels)} times, and an image of {shape[0]} x {shape[1]} pixels can be "
+                f"halved {most} times: give fewer."
+            )
+        packing, tells_classes = self._packed(n_classes), self._tells_classes(n_classes)
+        return _Networks(columns, shape, n_classes, self.n_latent, channels, packing, tells_classes, self.spectral_norm)
+
+    def _image(self, d: int) -> tuple[int, int, int]:
+        """Height, width and channels; the sides of a square if no shape is given."""
+        if self.image_shape is None:
+            side = round(d**0.5)
+            if side * side != d:
+                raise ValueError(f"{d} columns are no square image: give image_shape=(height, width) or (height, width, channels).")
+            return side, side, 1
+        return (*self.image_shape, 1)[:3] if len(self.image_shape) == 2 else tuple(self.image_shape)
