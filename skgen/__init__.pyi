@@ -14,6 +14,8 @@ from skgen.models.explicit.chow_liu import ChowLiuTree as ChowLiuTree
 from skgen.models.explicit.kde import KDE as KDE
 from skgen.models.explicit.markov_chain import MarkovChain as MarkovChain
 from skgen.models.explicit.naive_bayes import NaiveBayes as NaiveBayes
+from skgen.models.implicit.dcgan import DCGAN as DCGAN
+from skgen.models.implicit.gan import GAN as GAN
 from skgen.models.latent.autoencoder import Autoencoder as Autoencoder
 from skgen.models.latent.factor_analysis import FactorAnalysis as FactorAnalysis
 from skgen.models.latent.gaussian_mixture import GaussianMixture as GaussianMixture

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
@@ -334,6 +335,9 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
 
     def _build(self, n_classes: int, seed: int, rows: Rows | None = None, start: dict | None = None) -> nn.Module:
         """A new module whose random weights are a function of ``seed``; the caller's generators are left alone."""
+        return _to_the_end(self._built, n_classes, seed, rows, start)
+
+    def _built(self, n_classes: int, seed: int, rows: Rows | None, start: dict | None) -> nn.Module:
         with _BUILDING, torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the devices too
             module = self._module(self.columns_, n_classes)
@@ -385,13 +389,16 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
     def _awake(self) -> None:
         """The module that answers: in float64 where the device has it, built without drawing a number."""
         device = self._device() if self.device == "auto" else "cpu" if _absence(self.device) else self.device
-        with torch.device("meta"):
-            module = self._module(self.columns_, self._n_classes)
+        module = _to_the_end(self._on_meta)
         module.load_state_dict({name: torch.as_tensor(value) for name, value in self._weights.items()}, assign=True)
         if any(tensor.is_meta for tensor in chain(module.parameters(), module.buffers())):
             module = self._build(self._n_classes, 0, start=self._weights)  # a constant was not made by torch.from_numpy
         dtype = torch.float32 if torch.device(device).type == "mps" else torch.float64
         self._network = module.to(device=device, dtype=dtype).eval().requires_grad_(False)
+
+    def _on_meta(self) -> nn.Module:
+        with torch.device("meta"):
+            return self._module(self.columns_, self._n_classes)
 
     def __getstate__(self) -> dict:
         state = dict(super().__getstate__())
@@ -543,6 +550,18 @@ def _snapshot(model: NeuralModel, state: dict[str, torch.Tensor], lines: list[di
 def _chunks(n: int) -> Iterator[slice]:
     for start in range(0, n, _SCORED):
         yield slice(start, min(start + _SCORED, n))
+
+
+def _to_the_end(build: Callable, *args: Any) -> Any:
+    """build(*args), in a thread of its own if Ctrl-C could reach it here.
+
+    While it runs, torch's default device or its default generator is another. An interrupt as they are put back would leave
+    them changed for good; it does not reach other threads, and is raised here when the building is over.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return build(*args)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(build, *args).result()
 
 
 def _absence(device: str) -> str:

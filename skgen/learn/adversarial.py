@@ -97,8 +97,8 @@ class _Players(NeuralNet):
         """Some steps of the discriminator, and one of the generator."""
         module, game = self.module_, self.game
         m, losses = game.packing, LOSSES[game.loss]
-        if len(batch) % m:  # a last batch with less than one pack shows rows twice
-            batch = batch.take(torch.arange(max(m, len(batch) // m * m), device=batch.x.device) % len(batch))
+        if len(batch) % m or len(batch) == 1:  # rows are shown twice where there are too few for a pack, or for a variance
+            batch = batch.take(torch.arange(max(m, len(batch) // m * m, 2 // m * m), device=batch.x.device) % len(batch))
         n, asked = len(batch), self._asked(batch.c, generator)
         real, w = pack(module.show(batch.x, generator), m), pack(batch.w[:, None], m).mean(dim=1)
         c, c_asked = pack(batch.c, m), pack(asked, m)

@@ -22,18 +22,18 @@ _ROWS = 256  # of one pass of chains
 class Window:
     """The mean of kernels at generated rows (Goodfellow et al. 2014, section 5), in coded columns.
 
-    A normal kernel on numeric columns, in units of a column's spread, and Aitchison & Aitken's (1976) on the others; one
-    bandwidth, the likeliest for held-out rows. One window a class.
+    A normal kernel on numeric columns, in units of the column's spread in the held-out rows, and Aitchison & Aitken's (1976)
+    on the others; one bandwidth, the likeliest for held-out rows. One window a class.
     """
 
-    def __init__(self, columns: Columns, drawn: list[np.ndarray], bandwidth: float):
-        self.columns, self.drawn, self.bandwidth = columns, drawn, bandwidth
+    def __init__(self, columns: Columns, drawn: list[np.ndarray], spread: np.ndarray, bandwidth: float):
+        self.columns, self.drawn, self.spread, self.bandwidth = columns, drawn, spread, bandwidth
         self._open()
 
     def _open(self) -> None:
-        kinds, every = list(self.columns.kinds), np.concatenate(self.drawn)
-        numeric, spread = np.isin(kinds, ("continuous", "integer")), every.std(axis=0)
-        unit = np.where(numeric & (spread > 0), spread, 1.0)
+        kinds = list(self.columns.kinds)
+        numeric = np.isin(kinds, ("continuous", "integer"))
+        unit = np.where(numeric & (self.spread > 0), self.spread, 1.0)
         width = np.where(numeric, self.bandwidth, np.clip(self.bandwidth, 1e-3, 0.9))
         kernel = Kernel(kinds, self.columns.n_levels, unit, width)
         self._sums = [KernelSum(kernel, rows, np.ones(len(rows))) for rows in self.drawn]
@@ -41,7 +41,7 @@ class Window:
     @classmethod
     def chosen(cls, columns: Columns, drawn: list[np.ndarray], x: np.ndarray, code: np.ndarray) -> Window:
         """With the bandwidth under which the rows x of classes ``code`` are likeliest."""
-        tried = [cls(columns, drawn, float(h)) for h in _BANDWIDTHS]
+        tried = [cls(columns, drawn, x.std(axis=0), float(h)) for h in _BANDWIDTHS]
 
         def total(window: Window) -> float:
             return sum(float(window._sums[k].log_prob(x[code == k]).sum()) for k in np.unique(code))

@@ -18,7 +18,17 @@ from skgen.tables import Columns
 
 __all__ = ["DCGAN"]
 
-_KERNEL = {"kernel_size": 4, "stride": 2, "padding": 1}  # halves an even side exactly
+_WHITE = 0.01  # share of cells at an end of the range that makes it a colour
+_MARGIN = 0.1  # of the range beyond the largest cell seen, which tanh would reach only far out
+
+
+def _halving(side: tuple[int, int]) -> dict[str, tuple[int, int]]:
+    """A convolution that halves both sides; one of a single pixel stays."""
+    return {
+        "kernel_size": tuple(4 if s > 1 else 1 for s in side),
+        "stride": tuple(2 if s > 1 else 1 for s in side),
+        "padding": tuple(1 if s > 1 else 0 for s in side),
+    }
 
 
 class _Networks(nn.Module):
@@ -44,7 +54,7 @@ class _Networks(nn.Module):
         self._shape, (height, width, depth) = shape, shape
         sides = [(height, width)]
         for _ in channels:
-            sides.append((sides[-1][0] // 2, sides[-1][1] // 2))
+            sides.append((max(1, sides[-1][0] // 2), max(1, sides[-1][1] // 2)))
         kinds = np.asarray(list(columns.kinds))
         self._binary = bool((kinds == "binary").all())
         self.register_buffer("rounded", torch.from_numpy((kinds == "integer").astype(np.float32)))
@@ -57,28 +67,27 @@ class _Networks(nn.Module):
             nn.Unflatten(1, (widths[0], *sides[-1])),
         ]
         for (a, b), small, large in zip(pairwise(widths), reversed(sides[1:]), reversed(sides[:-1]), strict=True):
-            left = tuple(y - 2 * x for x, y in zip(small, large, strict=True))  # 1 where the side is odd
-            steps += [nn.BatchNorm2d(a), nn.ReLU(), nn.ConvTranspose2d(a, b, output_padding=left, **_KERNEL)]
+            left = tuple((y - 2 * x) * (y > 1) for x, y in zip(small, large, strict=True))  # 1 where the side is odd
+            steps += [nn.BatchNorm2d(a), nn.ReLU(), nn.ConvTranspose2d(a, b, output_padding=left, **_halving(large))]
         self.generator = nn.Sequential(*steps)
 
         judged: list[nn.Module] = []
-        for i, (a, b) in enumerate(pairwise([packing * depth, *channels])):
-            judged.append(discriminator_layer(nn.Conv2d(a, b, **_KERNEL), spectral))
+        for i, ((a, b), side) in enumerate(zip(pairwise([packing * depth, *channels]), sides, strict=False)):
+            judged.append(discriminator_layer(nn.Conv2d(a, b, **_halving(side)), spectral))
             judged += [nn.BatchNorm2d(b)] if i and not spectral else []
             judged.append(nn.LeakyReLU(0.2))
         seen = channels[-1] * sides[-1][0] * sides[-1][1]
         # the last layer has an output a class, and one that is added to all of them: a projection on the label
         outputs = n_classes if tells_classes else 1 + packing * n_classes
         self.discriminator = nn.Sequential(*judged, nn.Flatten(), discriminator_layer(nn.Linear(seen, outputs), spectral))
-        for layer in self.modules():
-            if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) and not spectral:
-                nn.init.normal_(layer.weight, 0.0, 0.02)  # section 4
-
     def initialise(self, x: Tensor, weight: Tensor) -> None:
         """Read the range of the pixels, which tanh is stretched to."""
         if not self._binary and len(x) and bool(x.min() < x.max()):
-            self.low.copy_(x.min())
-            self.high.copy_(x.max())
+            low, high = x.double().min(), x.double().max()
+            for buffer, end, away in ((self.low, low, low - high), (self.high, high, high - low)):
+                # black and white are ends of the range; where hardly a cell has that value, it is only the largest seen
+                lonely = (x == end.to(x)).double().mean() < _WHITE
+                buffer.copy_(end + _MARGIN * away if lonely else end)
 
     def show(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         """Coded rows as images (n, channels, height, width) in [-1, 1]."""
@@ -155,9 +164,10 @@ class DCGAN(AdversarialModel):
     Parameters
     ----------
     image_shape : (height, width) or (height, width, channels)
-        Of a row; both sides at least 4 pixels.
+        Of a row. None: one line of pixels.
     channels : tuple of int, default=(32, 64)
-        Of the discriminator's convolutions, each of which halves the sides; the generator has them in reverse.
+        Of the discriminator's convolutions, each of which halves the sides while there is more than a pixel;
+        the generator has them in reverse.
     n_latent : int, default=32
     loss, discriminator_steps, discriminator_rate, label_smoothing, gradient_penalty, spectral_norm, averaging, packing
         As in :class:`GAN`. With ``spectral_norm`` the discriminator has no batch normalisation.
@@ -192,11 +202,11 @@ class DCGAN(AdversarialModel):
     kinds = frozenset({"continuous", "integer", "binary"})
     quick = MappingProxyType(
         {
-            "channels": (8,),
+            "channels": (32,),
             "n_latent": 4,
-            "max_epochs": 4,
-            "batch_size": 64,
-            "learning_rate": 1e-2,
+            "max_epochs": 5,
+            "batch_size": 32,
+            "learning_rate": 2e-2,
             "n_parzen": 200,
             "classifier": "discriminator",
         }
@@ -207,20 +217,9 @@ class DCGAN(AdversarialModel):
         if not channels or any(isinstance(c, bool) or not isinstance(c, (int, np.integer)) or c < 1 for c in channels):
             raise ValueError(f"channels={self.channels!r} must be a tuple of positive ints, one a convolution.")
         shape = self._image(len(columns))
-        most = int(np.log2(min(shape[:2])))
-        if len(channels) > most:
-            raise ValueError(
-                f"channels={channels} halve the sides {len(channels)} times, and an image of {shape[0]} x {shape[1]} pixels can be "
-                f"halved {most} times: give fewer."
-            )
         packing, tells_classes = self._packed(n_classes), self._tells_classes(n_classes)
         return _Networks(columns, shape, n_classes, self.n_latent, channels, packing, tells_classes, self.spectral_norm)
 
     def _image(self, d: int) -> tuple[int, int, int]:
-        """Height, width and channels; the sides of a square if no shape is given."""
-        if self.image_shape is None:
-            side = round(d**0.5)
-            if side * side != d:
-                raise ValueError(f"{d} columns are no square image: give image_shape=(height, width) or (height, width, channels).")
-            return side, side, 1
-        return (*self.image_shape, 1)[:3] if len(self.image_shape) == 2 else tuple(self.image_shape)
+        """Height, width and channels; one line of pixels if no shape is given."""
+        return (1, d, 1) if self.image_shape is None else (*self.image_shape, 1)[:3]

@@ -148,7 +148,7 @@ class GAN(AdversarialModel):
         {
             "hidden_layer_sizes": (32,),
             "n_latent": 4,
-            "max_epochs": 3,
+            "max_epochs": 2,
             "batch_size": 64,
             "learning_rate": 2e-2,
             "gradient_penalty": 0.0,
