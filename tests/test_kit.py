@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 import planted
 import planted_joint
+import planted_random
 import planted_running
 import pytest
 from sklearn.exceptions import SkipTestWarning
@@ -70,11 +71,13 @@ PLANTED = {
         planted.Underflow: "finite",
     },
     "unit_change": {planted.AbsoluteRidge: "times", planted.ForgottenJacobian: "times"},
-    "column_permutation": {planted.FirstColumnLeads: "reversed"},
+    "column_permutation": {planted.FirstColumnLeads: "reversed", planted_random.FirstIsConstant: "reversed: mean log p"},
     "row_permutation": {
         planted.ReadsOrder: "shuffled",
         planted.CountsRows: "half the weight",
-        planted.IgnoresWeights: "weights 0, 1, 2",
+        planted.IgnoresWeights: "weights 0, 1, 5",
+        planted_random.SharesOfRows: "half the weight: mean log p",
+        planted_random.GlimpsesOfRows: "rows repeated: mean log p",
     },
     "sklearn_checks": {planted.ReturnsNothing: "scikit-learn's checks fail"},
     "sample_contract": {
@@ -151,6 +154,13 @@ def test_right_models_pass(model):
 def test_right_models_pass_in_full(model):
     for result in check_generative(model, tier="full", on_fail=None, on_skip=None):
         assert result["status"] in ("passed", "skipped"), result["message"]
+
+
+def test_a_fit_that_draws_is_allowed_what_its_seeds_differ_by():
+    for seed in range(4):  # of the kit: other rows twice, other weights
+        for name in ("unit_change", "column_permutation", "row_permutation"):
+            result = one(planted_random.Glimpses, name, seed=seed)
+            assert result["status"] in ("passed", "skipped"), result["message"]
 
 
 @pytest.mark.parametrize("name", ["rows_exchangeable", "not_memorised"])

@@ -52,7 +52,8 @@ class Subject:
         self.estimator, self.tier, self.seed = estimator, tier, seed
         self.seconds = 0.0
         self._warm = False
-        self._fits: dict[tuple[str, bool], Any] = {}
+        self._draws: bool | None = None
+        self._fits: dict[tuple, Any] = {}
 
     @property
     def name(self) -> str:
@@ -105,13 +106,24 @@ class Subject:
         made = clone(self.estimator)
         return made.set_params(**parameters) if parameters else made
 
-    def fitted(self, what: Table | str, labelled: bool = False) -> Any:
+    def fitted(self, what: Table | str, labelled: bool = False, **parameters: Any) -> Any:
         """A fit on one of the kit's tables, made once and not to be changed; ``.copy_of`` gives one that may be."""
         data = table(what) if isinstance(what, str) else what
-        key = (data.name, labelled)
+        key = (data.name, labelled, *sorted(parameters.items()))
         if key not in self._fits:
-            self._fits[key] = self.new().fit(data.X, data.y) if labelled else self.new().fit(data.X)
+            self._fits[key] = self.refitted(data, labelled, data.X, **parameters)
         return self._fits[key]
+
+    def refitted(
+        self, data: Table, labelled: bool, X: Any, rows: Any = slice(None), weight: np.ndarray | None = None, **parameters: Any
+    ) -> Any:
+        """A fit on ``X``, made of those rows of a table, with their labels and weights."""
+        how = {} if weight is None else {"sample_weight": weight}
+        return self.new(**parameters).fit(X, data.y[rows], **how) if labelled else self.new(**parameters).fit(X, **how)
+
+    def own_scores(self, data: Table, labelled: bool, **parameters: Any) -> np.ndarray:
+        """log p of a table's rows under the fit on it."""
+        return self.fitted(data, labelled, **parameters).score_samples(data.X)
 
     def copy_of(self, what: Table | str, labelled: bool = False) -> Any:
         return copy.deepcopy(self.fitted(what, labelled))
@@ -154,11 +166,12 @@ class Subject:
 
     def fit_draws(self) -> bool:
         """Whether the fit itself depends on the seed: then a refit on changed data equals only in distribution."""
-        if not self.needs_seed():
-            return False
-        data = self.numeric()
-        one, two = (self.new(random_state=s).fit(data.X).score_samples(data.X) for s in (0, 1))
-        return not np.allclose(one, two, rtol=1e-9, atol=1e-9)
+        if self._draws is None:
+            data = self.numeric()
+            self._draws = self.needs_seed() and not np.allclose(
+                *(self.new(random_state=s).fit(data.X).score_samples(data.X) for s in (0, 1)), rtol=1e-9, atol=1e-9
+            )
+        return self._draws
 
     # ---- seeds and statistical checks
 
