@@ -57,7 +57,8 @@ class _Networks(nn.Module):
             sides.append((max(1, sides[-1][0] // 2), max(1, sides[-1][1] // 2)))
         kinds = np.asarray(list(columns.kinds))
         self._binary = bool((kinds == "binary").all())
-        self.register_buffer("rounded", torch.from_numpy((kinds == "integer").astype(np.float32)))
+        self.register_buffer("rounded", torch.from_numpy(np.isin(kinds, ("integer", "binary")).astype(np.float32)))
+        self.register_buffer("most", torch.from_numpy(np.where(kinds == "binary", 1.0, np.inf)))
         self.register_buffer("low", torch.from_numpy(np.zeros(())))
         self.register_buffer("high", torch.from_numpy(np.ones(())))
 
@@ -80,6 +81,7 @@ class _Networks(nn.Module):
         # the last layer has an output a class, and one that is added to all of them: a projection on the label
         outputs = n_classes if tells_classes else 1 + packing * n_classes
         self.discriminator = nn.Sequential(*judged, nn.Flatten(), discriminator_layer(nn.Linear(seen, outputs), spectral))
+
     def initialise(self, x: Tensor, weight: Tensor) -> None:
         """Read the range of the pixels, which tanh is stretched to."""
         if not self._binary and len(x) and bool(x.min() < x.max()):
@@ -142,7 +144,8 @@ class _Networks(nn.Module):
 
     def _cells(self, images: Tensor) -> Tensor:
         x = self._values(images)
-        return x.round() if self._binary else torch.where(self.rounded.to(x) > 0, x.round(), x)
+        whole = torch.where(torch.isinf(self.most), x.round(), x.round().clamp(0, 1))
+        return torch.where(self.rounded > 0, whole, x)
 
     def log_observation(self, x: Tensor, z: Tensor, c: Tensor | None, h: float) -> Tensor:
         """log p(x | z): Bernoulli pixels, or G(z) with normal noise of h half ranges."""
@@ -204,9 +207,10 @@ class DCGAN(AdversarialModel):
         {
             "channels": (32,),
             "n_latent": 4,
-            "max_epochs": 5,
-            "batch_size": 32,
-            "learning_rate": 2e-2,
+            "max_epochs": 4,
+            "batch_size": 64,
+            "learning_rate": 5e-3,
+            "discriminator_rate": 8.0,
             "n_parzen": 200,
             "classifier": "discriminator",
         }
