@@ -161,9 +161,8 @@ def main() -> None:
     began = time.process_time()
     reader = DigitReader().fit(code(X) * white, y)
     right, spent = reader.score(code(X_test) * white, y_test), time.process_time() - began
-    print(
-        f"MNIST, {asked.coding}, {asked.rows} digits to learn from; the network reads {right:.4f} of the test digits ({spent:.0f} s)"
-    )
+    size = f"MNIST, {asked.coding}, {asked.rows} digits to learn from"
+    print(f"{size}; the network reads {right:.4f} of the test digits ({spent:.0f} CPU s)", flush=True)
     A, B = np.array_split(np.random.default_rng(asked.seed).permutation(len(X_test)), 2)
     A, B = A[: asked.draws], B[: asked.draws]
     real, labels = code(X_test[A]) * white, y_test[B]
