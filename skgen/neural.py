@@ -26,7 +26,8 @@ from skgen.tables import Columns
 
 __all__ = ["NeuralModel"]
 
-_LEAST_HELD_OUT = 5  # rows below which nothing is held out
+_LEAST_HELD_OUT = 3  # rows below which nothing is held out
+_HELD_OUT = 20  # rows to stop by, if they are no more than a quarter: with fewer it is chance that tells when to stop
 _EPOCHS_OF_A_STEP = 3  # of an EM around the network
 _SCORED = 4096  # rows a pass of the module, at most
 #: torch's default generator is one for the process: without the lock, fits in threads would share its numbers.
@@ -38,7 +39,7 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
 
     A subclass writes ``_module(columns, n_classes)``: an ``nn.Module`` with ``log_prob(x, c) -> (n,)`` and
     ``sample(n, c, generator) -> (n, d)``, where ``c`` is (n, K) one-hot, or None without classes. If training differs from
-    maximum likelihood, also ``loss(x, c, generator, progress) -> (n,)``; to start near the data, ``initialise(x, weight)``.
+    maximum likelihood, also ``loss(x, c, generator, progress) -> (n,)``; to start near the data, ``initialise(x, weight, c)``.
     One conditional network is shared by all classes, and a row without a label has the loss -log sum_y p(x, y).
 
     Parameters
@@ -49,7 +50,7 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
         "auto": about a fortieth of the rows, between 16 and 256.
     learning_rate : float
     optimizer : {"adam", "adamw", "sgd", "lbfgs"}
-        "lbfgs" takes all rows at once.
+        "lbfgs" takes all rows at once, and finds its steps by a line search: ``learning_rate`` and ``batch_size`` are not read.
     weight_decay : float or "auto"
         Added to a row's loss: half of it times the sum of the squared weights ("adamw" shrinks the weights instead, apart from
         the gradient). "auto": a Gaussian prior of fixed width on each weight, and so one over the number of rows.
@@ -61,6 +62,7 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
         Hold out ``validation_fraction`` of the rows (of each class), stop when their log-likelihood no longer rises, and
         keep the weights that were best. False: all rows are trained on, and watched.
     validation_fraction : float
+        Of a small table more: 20 rows, or a quarter of fewer than 80.
     n_iter_no_change : int
         Epochs without a gain of ``tol`` (nats a row) before the rate is cut to a tenth, from the best weights; and, after
         that, before training ends.
@@ -119,6 +121,14 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
     def _module(self, columns: Columns, n_classes: int) -> nn.Module:
         """The network for these columns; ``n_classes`` is 0 without classes. Constant tensors come from torch.from_numpy."""
         raise NotImplementedError(f"{type(self).__name__} must define _module(columns, n_classes).")
+
+    def _widths(self, name: str, least: int = 1) -> tuple[int, ...]:
+        """A parameter of layer widths as a tuple, at least so many layers; one int is one layer."""
+        given = getattr(self, name)
+        sizes = tuple(given) if isinstance(given, (tuple, list)) else (given,)
+        if len(sizes) < least or any(isinstance(s, bool) or not isinstance(s, (int, np.integer)) or s < 1 for s in sizes):
+            raise ValueError(f"{name}={given!r} of {type(self).__name__} must be positive ints, one a layer.")
+        return tuple(int(s) for s in sizes)
 
     # ---- fit, as the user calls it
 
@@ -314,7 +324,7 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
         if self.device == "auto":
             return "cuda" if torch.cuda.is_available() else "cpu"
         if why := _absence(self.device):
-            raise ValueError(f"device={self.device!r} is not there ({why}): use 'auto' or 'cpu'.")
+            raise ValueError(f"device={self.device!r} is not there ({why}): use 'auto', 'cpu' or another name of torch's.")
         return self.device
 
     def _split(self, X: np.ndarray, c: Any, weight: np.ndarray, rng: np.random.Generator) -> tuple[Rows, Rows | None]:
@@ -323,7 +333,7 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
         order = rng.permutation(len(X))
         order = order[np.argsort(label[order], kind="stable")]
         _, start, count = np.unique(label[order], return_index=True, return_counts=True)
-        share = (count * self.validation_fraction).astype(int)
+        share = (count * max(self.validation_fraction, min(_HELD_OUT, len(X) / 4) / len(X))).astype(int)
         held = np.concatenate([order[a : a + m] for a, m in zip(start, share, strict=True)])
         if len(held) < _LEAST_HELD_OUT:
             return to_rows(X, c, weight), None
@@ -343,7 +353,7 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
             module = self._module(self.columns_, n_classes)
             if start is None and rows is not None and hasattr(module, "initialise"):
                 with torch.no_grad():
-                    module.initialise(rows.x, rows.w)
+                    module.initialise(rows.x, rows.w, rows.c)
         if start is not None:
             own = {name: tuple(value.shape) for name, value in module.state_dict().items()}
             if own != {name: np.shape(value) for name, value in start.items()}:
@@ -569,5 +579,5 @@ def _absence(device: str) -> str:
     try:
         (torch.zeros(1, device=device) + 1).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        return str(error).splitlines()[0]
+        return str(error).splitlines()[0].split(". ")[0][:100]
     return ""

@@ -98,7 +98,7 @@ def _describe(annotation: Any) -> str:
     if origin is Annotated:
         base, *extra = typing.get_args(annotation)
         return " ".join([_describe(base), *(f"in {e!r}" for e in extra if isinstance(e, Interval))])
-    words = {int: "an int", float: "a number", str: "a str", bool: "a bool", dict: "a dict", list: "a list"}
+    words = {int: "an int", float: "a number", str: "a str", bool: "a bool", dict: "a dict", list: "a list", tuple: "a tuple"}
     return words.get(origin or annotation, getattr(annotation, "__name__", str(annotation)))
 
 

@@ -273,6 +273,17 @@ def _levels_of(kind: str, cells: list, names: list, raw: str) -> pd.Index | None
     return levels
 
 
+def _wild_cell(found: Columns, table: Any, j: int) -> float | None:
+    """The outermost cell of a continuous column, if it leaves no unit in which the others differ."""
+    far = found.low[j] if found.loc[j] - found.low[j] > found.high[j] - found.loc[j] else found.high[j]
+    # the code of one of n cells is at most sqrt(n - 1), when it alone has all of the variance
+    if len(table) < _FEW or not abs(far - found.loc[j]) > 0.99 * np.sqrt(len(table)) * found.scale[j]:
+        return None
+    x = numbers(found._column(table, j))
+    low, high = np.nanpercentile(x, [5, 95])
+    return float(far) if low < high and abs(far - found.loc[j]) / 1e6 > high - low else None
+
+
 def _warn(found: Columns, table: Any, asked: set) -> None:
     """One warning each, naming the columns, for what makes a density mislead."""
     constant, repeated, whole = [], [], []
@@ -280,6 +291,7 @@ def _warn(found: Columns, table: Any, asked: set) -> None:
     suspects = np.flatnonzero(found.continuous)
     numeric = np.array([levels is None for levels in found.levels], dtype=bool)
     unseen = [found.names[j] for j in np.flatnonzero(numeric & np.isnan(found.low))]
+    wild = [f"{found.names[j]!r} ({x:g})" for j in suspects if (x := _wild_cell(found, table, j)) is not None]
     if isinstance(table, np.ndarray) and len(suspects):  # one look at all columns: most have too many values to repeat
         some = np.sort(table[:: max(1, rows // 200), suspects], axis=0)
         suspects = suspects[(some[1:] != some[:-1]).sum(axis=0) <= _FEW]
@@ -303,27 +315,34 @@ def _warn(found: Columns, table: Any, asked: set) -> None:
 
     if unseen:
         warnings.warn(
-            f"Columns {some(unseen)} have no observed cell: nothing is learnt of them, and what is drawn for them is invented. "
+            f"Columns without an observed cell: {some(unseen)}. Nothing is learnt there, and what is drawn there is invented. "
             "Drop them.",
+            ColumnWarning,
+            stacklevel=5,
+        )
+    if wild:
+        warnings.warn(
+            f"Columns with a cell a million times as far out as the others lie apart: {', '.join(wild[:5])}. Beside it they are "
+            "one point. Correct the cell, or make it NaN.",
             ColumnWarning,
             stacklevel=5,
         )
     if constant:
         warnings.warn(
-            f"Constant continuous columns {some(constant)}: their density is in units of 1, whatever their unit. Drop them.",
+            f"Constant continuous columns: {some(constant)}. The density there is in units of 1, whatever the unit. Drop them.",
             ColumnWarning,
             stacklevel=5,
         )
     if whole:
         warnings.warn(
-            f"Float columns {some(whole)} hold whole numbers and NaN, as integers read with missing cells do. "
+            f"Float columns of whole numbers and NaN, as integers read with missing cells are: {some(whole)}. "
             "They are read as continuous; pass column_kinds={name: 'integer'} if they count or code something.",
             ColumnWarning,
             stacklevel=5,
         )
     if repeated:
         warnings.warn(
-            f"Continuous columns {some(repeated)} take few distinct values: a density on repeated values diverges. "
+            f"Continuous columns with few distinct values: {some(repeated)}. A density on repeated values diverges. "
             "Pass column_kinds='integer' or 'categorical' for them.",
             ColumnWarning,
             stacklevel=5,

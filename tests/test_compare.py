@@ -381,7 +381,7 @@ def test_warnings_of_models_become_notes_once():
 def test_warnings_about_columns_become_notes():
     X = np.column_stack([np.repeat([0.5, 1.5], 60), np.ones(120), np.random.default_rng(0).normal(size=120)])
     notes = skgen.compare("naive_bayes", X, np.repeat(["a", "b"], 60), n_folds=2).notes
-    assert any(note.startswith("Columns: Constant continuous columns 1") for note in notes)
+    assert any(note.startswith("Columns: Constant continuous columns: 1") for note in notes)
 
 
 def test_unlike_likelihoods_are_told_apart():

@@ -451,6 +451,43 @@ def test_start_is_the_marginal_of_each_column():
     assert columns.centre[5] == pytest.approx(X[:, 5].mean())
 
 
+def test_start_of_classes_is_naive_bayes():
+    """An untrained network of one class a group of rows: counts with a pseudo-row of the marginal; normals of each class."""
+    rng = np.random.default_rng(0)
+    label = np.repeat([0, 1], [400, 200])
+    X = np.column_stack(
+        [rng.random(600) < 0.2 + 0.5 * label, (rng.random(600) * (1 + 2 * label)).astype(int), rng.normal(3 * label, 1 + label)]
+    ).astype(float)
+    X[::9] = np.nan
+    c = torch.nn.functional.one_hot(torch.from_numpy(label), 2).double()
+    columns = Conditionals(["binary", "categorical", "continuous"], [2, 3, 0], n_components=1, astray=0)
+    biases = columns.initialise(X, np.ones(600))
+    by_class = columns.initialise_classes(X, c, biases)
+    log_p = columns.log_prob(torch.from_numpy(X), biases + c @ by_class).numpy()
+    for k in (0, 1):
+        own = X[(label == k) & ~np.isnan(X[:, 0])]
+        got = log_p[(label == k) & ~np.isnan(X[:, 0])]
+        marginal = X[~np.isnan(X[:, 0])]
+        n, m = len(own), len(marginal)
+        for j, levels in ((0, 2), (1, 3)):
+            share = (np.bincount(marginal[:, j].astype(int), minlength=levels) + 1 / levels) / (m + 1)
+            counts = np.bincount(own[:, j].astype(int), minlength=levels) + share
+            np.testing.assert_allclose(got[:, j], np.log(counts / (n + 1))[own[:, j].astype(int)], rtol=1e-6)
+        # a mean with one pseudo-row, a variance with five
+        normal = stats.norm.logpdf(own[:, 2], own[:, 2].mean(), own[:, 2].std())
+        assert abs(got[:, 2].mean() - normal.mean()) < 0.02
+        assert got[:, 2].mean() > columns.log_prob(torch.from_numpy(own), biases.expand(n, -1))[:, 2].mean() + 0.1
+    # several components, and rows without a class: what is learnt of classes must tell them apart
+    columns = Conditionals(["continuous", "integer"], [0, 0], n_components=5)
+    X = np.column_stack([rng.normal(2 * label, 1), rng.poisson(2 + 3 * label)]).astype(float)
+    biases = columns.initialise(X, np.ones(600))
+    by_class = columns.initialise_classes(X, c.numpy() * (np.arange(600) % 3 > 0)[:, None], biases)
+    each = [columns.log_prob(torch.from_numpy(X), (biases + by_class[k]).expand(600, -1)).sum(dim=1) for k in (0, 1)]
+    naive = [stats.norm.logpdf(X[:, 0], 2 * k, 1) + stats.poisson.logpmf(X[:, 1], 2 + 3 * k) for k in (0, 1)]
+    best = (naive[1] > naive[0]) == label
+    assert ((each[1] > each[0]).numpy() == label).mean() > best.mean() - 0.02
+
+
 def test_start_takes_weights_as_repeated_rows():
     X = marginals(300, 2)
     weight = np.random.default_rng(0).integers(1, 4, 300)

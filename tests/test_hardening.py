@@ -64,7 +64,7 @@ def test_zero_and_one_stand_for_false_and_true(mixed):
 def test_a_column_never_observed_is_told_and_filled(model):
     X = P.copy()
     X[:, 1] = np.nan
-    with pytest.warns(skgen.ColumnWarning, match="no observed cell"):
+    with pytest.warns(skgen.ColumnWarning, match="without an observed cell"):
         fitted = model(random_state=0).fit(X)
     assert np.isfinite(fitted.impute(X[:2])).all()
     assert np.isfinite(fitted.predict_missing(X[:2], 1)).all()

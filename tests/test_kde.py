@@ -249,7 +249,7 @@ def test_a_fit_with_missing_cells_is_close_to_the_complete_one():
     whole_rows = M[~np.isnan(M).any(axis=1)]
     assert partial.score(X[1000:]) > KDE().fit(whole_rows).score(X[1000:])
     never = np.column_stack([X[:100], np.full(100, np.nan)])
-    with pytest.warns(UserWarning, match="no observed cell"):
+    with pytest.warns(UserWarning, match="without an observed cell"):
         assert np.isfinite(KDE(random_state=0).fit(never).score(never))
 
 

@@ -167,7 +167,7 @@ def test_rows_and_columns_of_which_nothing_is_known(model):
     without = model(n_components=2).fit(M[~np.isnan(M).all(axis=1)])
     np.testing.assert_allclose(with_them.covariance_, without.covariance_, rtol=1e-9)
     X[:, 1] = np.nan
-    with pytest.warns(ColumnWarning, match="no observed cell"):
+    with pytest.warns(ColumnWarning, match="without an observed cell"):
         m = model(n_components=2).fit(X)
     kept = model(n_components=2).fit(np.delete(X, 1, axis=1))
     assert np.isfinite(m.score(X))

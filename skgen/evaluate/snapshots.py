@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from numbers import Integral
 from typing import Any
 
 __all__ = ["Snapshots"]
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and value > 0
 
 
 class Snapshots:
@@ -14,7 +19,7 @@ class Snapshots:
 
     Parameters
     ----------
-    epochs : iterable of int
+    epochs : int or iterable of int
         Counted from 1.
     n_samples : int
         Rows a draw.
@@ -45,11 +50,12 @@ class Snapshots:
     {1: (3, 4), 5: (3, 4)}
     """
 
-    def __init__(self, epochs: Iterable[int] = (1, 10, 25), n_samples: int = 100, *, y: Any = None, random_state: int = 0):
-        self.epochs, self.n_samples, self.y, self.random_state = tuple(epochs), n_samples, y, random_state
-        if any(isinstance(e, bool) or int(e) != e or e < 1 for e in self.epochs):
+    def __init__(self, epochs: int | Iterable[int] = (1, 10, 25), n_samples: int = 100, *, y: Any = None, random_state: int = 0):
+        self.epochs = (epochs,) if isinstance(epochs, Integral) else tuple(epochs)
+        self.n_samples, self.y, self.random_state = n_samples, y, random_state
+        if not all(map(_counts, self.epochs)):
             raise ValueError(f"epochs={self.epochs} must be whole numbers from 1 on.")
-        if isinstance(n_samples, bool) or int(n_samples) != n_samples or n_samples < 1:
+        if not _counts(n_samples):
             raise ValueError(f"n_samples={n_samples!r} must be a whole number from 1 on.")
 
     def setup(self, estimator: Any, context: Any) -> None:

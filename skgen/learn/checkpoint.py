@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,7 +27,8 @@ class Checkpoint:
     """The file of one training.
 
     It is written atomically after an epoch (at most once a second), and removed when training ends. A file of another
-    training (other rows, parameters or seed) is refused.
+    training (other rows, parameters or seed) is refused. Fits that run at the same time need a file each; a process that is
+    killed as it writes leaves its hidden ``.part`` file beside.
 
     Parameters
     ----------
@@ -79,7 +81,7 @@ class Checkpoint:
         meta = {name: getattr(run, name) for name in _COUNTERS}
         meta["averaged"] = 0 if run.net.average is None else run.net.average.steps
         text = {"format": _FORMAT, "about": self._about(run), "run": json.dumps(meta)}
-        part = self.path.with_name(f".{self.path.name}.part")  # one name: what a killed process left is written over
+        part = self.path.with_name(f".{self.path.name}.{os.getpid()}-{threading.get_ident()}.part")
         try:
             save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, part, text)
             with open(part, "rb") as written:

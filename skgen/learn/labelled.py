@@ -14,6 +14,9 @@ from skgen.learn.gradient import Rows
 __all__ = ["labelled_loss", "one_hot", "shares", "to_rows"]
 
 
+_LEAST = float(np.finfo(np.float32).tiny)
+
+
 def labelled_loss(share: np.ndarray | None) -> Callable:
     """-log p(x|y) of rows with a label, its mean where p(y) is given, -log sum_y p(y) p(x|y) where c is NaN."""
 
@@ -56,9 +59,13 @@ def shares(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def to_rows(X: np.ndarray, c: np.ndarray | None, weight: np.ndarray) -> Rows:
-    """Tensors of float32, weights of mean one."""
+    """Tensors of float32, weights of mean one; without rows whose weight is too small for a float32."""
 
     def tensor(a: np.ndarray) -> torch.Tensor:
         return torch.as_tensor(np.ascontiguousarray(a, dtype=np.float32))
 
-    return Rows(tensor(X), None if c is None else tensor(c), tensor(weight / weight.mean()))
+    share = weight / weight.mean()
+    if share.min() < _LEAST:
+        keep = share >= _LEAST
+        X, c, share = X[keep], None if c is None else c[keep], share[keep]
+    return Rows(tensor(X), None if c is None else tensor(c), tensor(share))

@@ -110,10 +110,23 @@ def _unbound(log_scale: np.ndarray, low: np.ndarray | float, high: np.ndarray | 
     return middle + half * np.arctanh(np.clip((log_scale - middle) / half, -0.99, 0.99))
 
 
+#: Pseudo-rows of the marginal that a class's share of a level or component, and a component's place and scale, begin with.
+_PRIOR_ROWS = 1.0
+_SCALE_ROWS = 5.0
+_TOGETHER = 8  # columns: what they need stays in cache
+
+
 class _Kind(nn.Module):
     def alone(self, n_levels: int) -> _Kind:
         """The kind for one of its columns."""
         return self
+
+    def start_of_classes(self, X: np.ndarray, weights: np.ndarray, start: np.ndarray, *units: np.ndarray) -> np.ndarray:
+        """What a class adds to the outputs ``start`` (g, n_p) of the marginal, (K, g, n_p), from weights (K, n) of rows (n, g).
+
+        Each column given the class alone, shrunk to its marginal: with it, an untrained network is naive Bayes.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define start_of_classes.")
 
 
 class Binary(_Kind):
@@ -141,6 +154,12 @@ class Binary(_Kind):
         one = weight @ (X == 1) + 0.5
         zero = weight @ (X == 0) + 0.5
         return np.log(one / zero)[:, None]
+
+    def start_of_classes(self, X: np.ndarray, weights: np.ndarray, start: np.ndarray, *units: np.ndarray) -> np.ndarray:
+        share = 1 / (1 + np.exp(-start[:, 0]))
+        one = weights @ (X == 1) + _PRIOR_ROWS * share
+        zero = weights @ (X == 0) + _PRIOR_ROWS * (1 - share)
+        return (np.log(one / zero) - start[:, 0])[:, :, None]
 
 
 class Categorical(_Kind):
@@ -190,6 +209,18 @@ class Categorical(_Kind):
             count = np.bincount(X[seen, j].astype(int), weight[seen], minlength=K)
             logits[j] = np.log(count + 1 / n_levels[j])
         return logits - logits.max(axis=1, keepdims=True)
+
+    def start_of_classes(self, X: np.ndarray, weights: np.ndarray, start: np.ndarray, *units: np.ndarray) -> np.ndarray:
+        out = np.zeros((len(weights), *start.shape))
+        for j, logits in enumerate(start):
+            seen = ~np.isnan(X[:, j])
+            level = X[seen, j].astype(int)
+            K = np.isfinite(logits).sum()  # the rest is padding
+            share = np.exp(logits[:K]) / np.exp(logits[:K]).sum()
+            for k, w in enumerate(weights[:, seen]):
+                count = np.bincount(level, w, minlength=K) + _PRIOR_ROWS * share
+                out[k, j, :K] = np.log(count / count.sum() / share)
+        return out
 
 
 class _Mixture(_Kind):
@@ -246,6 +277,30 @@ class _Mixture(_Kind):
         low, high = (np.broadcast_to(limit, width.shape)[:, None] for limit in self._limits(width))
         log_scale = np.log(self._scale(variance) / width[:, None])
         return np.hstack([np.log(share), (mean - centre[:, None]) / width[:, None], _unbound(log_scale, low, high)])
+
+    def start_of_classes(
+        self, X: np.ndarray, weights: np.ndarray, start: np.ndarray, centre: np.ndarray, width: np.ndarray
+    ) -> np.ndarray:
+        """One EM step of each class from the mixture of all rows; (K, g, 3C), means in scales of their component."""
+        out = np.zeros((len(weights), *start.shape))
+        for at in (slice(j, j + _TOGETHER) for j in range(0, X.shape[1], _TOGETHER)):
+            c, w, p = (
+                torch.from_numpy(np.ascontiguousarray(a)) for a in (centre[at, None], width[at, None], start[at].T[:, :, None])
+            )
+            x = torch.from_numpy(np.ascontiguousarray(X[:, at].T))
+            hidden = torch.isnan(x)
+            a, m, s = self._parts(p, w)
+            t = _standard(torch.nan_to_num(x), m, s, c, w)
+            r = torch.softmax(self._component(t, s.expand_as(t).clone(), w)[0] + a, dim=0).masked_fill(hidden, 0.0)
+            prior = _PRIOR_ROWS * torch.softmax(a[..., 0], dim=0)  # (C, g)
+            usual = ((r * t * t).sum(dim=2) + _SCALE_ROWS) / (r.sum(dim=2) + _SCALE_ROWS)
+            for k, row in enumerate(torch.from_numpy(np.ascontiguousarray(weights))):
+                count = (r * row).sum(dim=2)
+                logit = torch.log(count + prior) - torch.log((count + prior).sum(dim=0)) - torch.log_softmax(a[..., 0], dim=0)
+                moved = (r * row * t).sum(dim=2) / (count + _PRIOR_ROWS)
+                left = (r * row * (t - moved[..., None]) ** 2).sum(dim=2) + _SCALE_ROWS * usual
+                out[k, at] = torch.cat([logit, moved, 0.5 * torch.log(left / (count + _SCALE_ROWS) / usual)]).T.numpy()
+        return out
 
 
 class Continuous(_Mixture):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["mixture_start", "within_fences"]
+__all__ = ["MOST_ROWS", "mixture_start", "within_fences"]
 
 _BINS = 256  # a value repeated more often than one row in 256 is a bin of its own
-_ROWS = 20_000  # a bias needs no more than these, evenly spaced
+MOST_ROWS = 20_000  # a bias needs no more than these, evenly spaced
 _STEPS = 40
 _TOGETHER = 8  # columns: what they need stays in cache
 _FAR = 1e30  # single precision holds it
@@ -81,7 +81,7 @@ def mixture_start(
     -------
     share, mean, variance : arrays of shape (d, n_components)
     """
-    every = -(-len(X) // _ROWS)
+    every = -(-len(X) // MOST_ROWS)
     X, weight = X[::every], weight[::every] * every
     pieces = [slice(j, j + _TOGETHER) for j in range(0, X.shape[1], _TOGETHER)]
     found = [_expectation_maximisation(X[:, some], weight, n_components, width[some], blur) for some in pieces]
@@ -99,7 +99,7 @@ def _expectation_maximisation(
     R[:, :, -1] = 1 / C
     mass[:, -1], within[:, -1] = 1, width**2
     for j in range(d):
-        seen = ~np.isnan(X[:, j])
+        seen = ~np.isnan(X[:, j]) & (weight > 0)
         if seen.any():
             m, mean, variance, atom = _bins(within_fences(X[seen, j], weight[seen]), weight[seen])
             b = len(m)

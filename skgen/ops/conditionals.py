@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from skgen.ops._conditional_kinds import Binary, Categorical, Continuous, Integer
-from skgen.ops._mixture_start import within_fences
+from skgen.ops._mixture_start import MOST_ROWS, within_fences
 
 __all__ = ["FEATURE_LIMIT", "Conditionals"]
 
@@ -355,6 +355,35 @@ class Conditionals(nn.Module):
             self.start.copy_(torch.from_numpy(begin))
             self.unit.copy_(torch.from_numpy(unit))
         return torch.from_numpy(biases)
+
+    def initialise_classes(self, X: np.ndarray | Tensor, weights: np.ndarray | Tensor, biases: Tensor) -> Tensor:
+        """What each class adds to the output biases: every column given the class alone, shrunk to its marginal.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            Coded rows; NaN is left out. At most 20,000 of them, evenly spaced, are read.
+        weights : array of shape (n, K)
+            Of each row in each class.
+        biases : tensor of shape (P,)
+            From ``initialise``.
+
+        Returns
+        -------
+        tensor of shape (K, P), float64, on the CPU
+        """
+        every = -(-len(X) // MOST_ROWS)
+        X, weights = (torch.as_tensor(a).detach().to("cpu", torch.float64).numpy()[::every] for a in (X, weights))
+        out = np.zeros((weights.shape[1], self.n_parameters))
+        centre, width = self.centre.cpu().numpy(), self.width.cpu().numpy()
+        marginal = torch.addcmul(self.start.to(biases), self.unit.to(biases), biases).cpu().numpy()
+        for group, columns in zip(self.groups, self._members, strict=True):
+            at = np.stack([self._positions(j, group.n_parameters) for j in columns])
+            real = np.arange(group.n_parameters) < (self._starts[np.array(columns) + 1] - self._starts[columns])[:, None]
+            start = np.where(real, marginal[at], -np.inf)  # a level that is not there
+            found = group.start_of_classes(X[:, columns], weights.T, start, centre[columns], width[columns])
+            out[:, at[real]] = found[:, real]
+        return torch.from_numpy(out)
 
     def extra_repr(self) -> str:
         return f"n_columns={self.n_columns}, n_parameters={self.n_parameters}, n_features={self.n_features}"

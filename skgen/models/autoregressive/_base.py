@@ -61,9 +61,12 @@ class AutoregressiveModule(nn.Module):
         """Densities whose mean is p(x)."""
         return len(self.orders)
 
-    def initialise(self, x: Tensor, weight: Tensor) -> None:
-        """Start from independent columns: the marginals as biases, and whatever is random about the orders."""
+    def initialise(self, x: Tensor, weight: Tensor, c: Tensor | None) -> None:
+        """Start from columns that are independent, given the class: naive Bayes; and draw what is random about the orders."""
         self.bias.copy_(self.conditionals.initialise(x, weight))
+        if c is not None:
+            by_class = torch.nan_to_num(c) * weight[:, None]
+            self.bias_by_class.copy_(self.conditionals.initialise_classes(x, by_class, self.bias.double()))
         for m in range(len(self.orders)):
             if self._random or m > 0:
                 self.orders[m] = torch.randperm(self.n_columns)
@@ -255,7 +258,10 @@ class AutoregressiveModel(NeuralModel):
         numbers = []
         for a in self.order:
             whole = isinstance(a, (int, np.integer)) and not isinstance(a, (bool, np.bool_))
-            if a not in names and not (whole and 0 <= a < d):
+            named = a in names and (
+                whole or type(a) in {type(name) for name in names}
+            )  # True and 1.0 are equal to a column called 1
+            if not named and not (whole and 0 <= a < d):
                 raise ValueError(f"order names {a!r}, which is not a column; it {must}.")
             numbers.append(names.index(a) if a in names else int(a))
             if numbers.count(numbers[-1]) > 1:
@@ -296,14 +302,15 @@ class AutoregressiveModel(NeuralModel):
             a, b = self.columns_.names[order[i]], self.columns_.names[order[i + 1]]
             raise ValueError(
                 f"A row has NaN in column {a!r} and not in {b!r}, which comes after it in {type(self).__name__}'s order: use "
-                "n_orders=8 or more, which answers any question, or a model whose `missing` is exact, such as mixture."
+                "n_orders=2 or more and fit again, which answers any question, order= with what is missing last, or a model whose "
+                "`missing` is exact, such as mixture."
             )
 
     def _train(self, X: np.ndarray, *args: Any, **kwargs: Any) -> None:
         if self.n_orders == 1 and np.isnan(X.sum()):
             order = self._checked_order(X.shape[1])
             if isinstance(order, str):
-                raise ValueError("With order='random', rows to fit on cannot have NaN: give the order, or n_orders=8 or more.")
+                raise ValueError("With order='random', rows to fit on cannot have NaN: give the order, or n_orders=2 or more.")
             self._refuse_gaps_in(X, np.arange(X.shape[1]) if order is None else order)
         super()._train(X, *args, **kwargs)
 

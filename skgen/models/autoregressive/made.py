@@ -47,8 +47,8 @@ class _Network(AutoregressiveModule):
     def n_members(self) -> int:
         return max(len(self.orders), self._n_masks)
 
-    def initialise(self, x: Tensor, weight: Tensor) -> None:
-        super().initialise(x, weight)
+    def initialise(self, x: Tensor, weight: Tensor, c: Tensor | None) -> None:
+        super().initialise(x, weight, c)
         upto = self._shares_of_degrees(x, weight).cumsum(0)
         for i in range(len(self.hidden)):
             degree = getattr(self, f"degree_{i}")
@@ -209,7 +209,7 @@ class MADE(AutoregressiveModel):
 
     Parameters
     ----------
-    hidden_layer_sizes : tuple of int, default=(256,)
+    hidden_layer_sizes : tuple of int or int, default=(256,)
     direct : bool, default=True
         Direct connections from the columns before to the outputs, beside the hidden layers.
     n_masks : int, default=1
@@ -249,7 +249,7 @@ class MADE(AutoregressiveModel):
     True
     """
 
-    hidden_layer_sizes: tuple = (256,)
+    hidden_layer_sizes: tuple | list | int = (256,)
     direct: bool = True
     n_masks: Annotated[int, Interval(1)] = 1
     learning_rate: Annotated[float, Interval(0, open_low=True)] = 2e-3
@@ -260,9 +260,6 @@ class MADE(AutoregressiveModel):
     )
 
     def _module(self, columns: Columns, n_classes: int) -> nn.Module:
-        sizes = tuple(self.hidden_layer_sizes)
-        if not sizes or any(isinstance(s, bool) or not isinstance(s, (int, np.integer)) or s < 1 for s in sizes):
-            raise ValueError(f"hidden_layer_sizes={self.hidden_layer_sizes!r} must be a tuple of positive ints, one a layer.")
         order = self._checked_order(len(columns))
-        shape = {"sizes": sizes, "direct": self.direct, "n_masks": self.n_masks}
+        shape = {"sizes": self._widths("hidden_layer_sizes"), "direct": self.direct, "n_masks": self.n_masks}
         return _Network(columns, n_classes, self.n_components, order, self.n_orders, **shape)

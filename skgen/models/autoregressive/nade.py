@@ -188,7 +188,7 @@ class NADE(AutoregressiveModel):
 
     Parameters
     ----------
-    hidden_layer_sizes : tuple of one int, default=(256,)
+    hidden_layer_sizes : int or tuple of one int, default=(256,)
     activation : {"sigmoid", "relu"}
     order : None, "random" or sequence of columns
         None is the order of the table.
@@ -227,7 +227,7 @@ class NADE(AutoregressiveModel):
     True
     """
 
-    hidden_layer_sizes: tuple = (256,)
+    hidden_layer_sizes: tuple | list | int = (256,)
     activation: Literal["sigmoid", "relu"] = "sigmoid"
     learning_rate: Annotated[float, Interval(0, open_low=True)] = 2e-3
     weight_decay: Annotated[float, Interval(0)] | Literal["auto"] = "auto"
@@ -239,8 +239,8 @@ class NADE(AutoregressiveModel):
     )
 
     def _module(self, columns: Columns, n_classes: int) -> nn.Module:
-        sizes = tuple(self.hidden_layer_sizes)
-        if len(sizes) != 1 or isinstance(sizes[0], bool) or not isinstance(sizes[0], (int, np.integer)) or sizes[0] < 1:
+        size, *more = self._widths("hidden_layer_sizes")
+        if more:
             raise ValueError(f"hidden_layer_sizes={self.hidden_layer_sizes!r} must be (n,): NADE has one hidden layer.")
         order = self._checked_order(len(columns))
-        return _Network(columns, n_classes, self.n_components, order, self.n_orders, size=int(sizes[0]), activation=self.activation)
+        return _Network(columns, n_classes, self.n_components, order, self.n_orders, size=size, activation=self.activation)

@@ -82,7 +82,7 @@ class _Networks(nn.Module):
         outputs = n_classes if tells_classes else 1 + packing * n_classes
         self.discriminator = nn.Sequential(*judged, nn.Flatten(), discriminator_layer(nn.Linear(seen, outputs), spectral))
 
-    def initialise(self, x: Tensor, weight: Tensor) -> None:
+    def initialise(self, x: Tensor, weight: Tensor, c: Tensor | None) -> None:
         """Read the range of the pixels, which tanh is stretched to."""
         if not self._binary and len(x) and bool(x.min() < x.max()):
             low, high = x.double().min(), x.double().max()
@@ -172,10 +172,9 @@ class DCGAN(AdversarialModel):
         Of the discriminator's convolutions, each of which halves the sides while there is more than a pixel;
         the generator has them in reverse.
     n_latent : int, default=32
-    loss, discriminator_steps, discriminator_rate, label_smoothing, gradient_penalty, spectral_norm, averaging, packing
-        As in :class:`GAN`. With ``spectral_norm`` the discriminator has no batch normalisation.
-    classifier, density, n_parzen, n_annealing
-        As in :class:`GAN`.
+    loss, discriminator_steps, discriminator_rate, label_smoothing, gradient_penalty, spectral_norm, averaging, packing : as in GAN
+        With ``spectral_norm`` the discriminator has no batch normalisation.
+    classifier, density, n_parzen, n_annealing : as in GAN
 
     Attributes
     ----------
@@ -191,14 +190,14 @@ class DCGAN(AdversarialModel):
     --------
     >>> from sklearn.datasets import load_digits
     >>> from skgen import DCGAN
-    >>> X = load_digits().data[:200]
+    >>> X = load_digits().data[:200].astype(int)
     >>> model = DCGAN(image_shape=(8, 8), channels=(8, 16), max_epochs=2, random_state=0).fit(X)
     >>> model.sample(3).shape
     (3, 64)
     """
 
     image_shape: tuple | None = None
-    channels: tuple = (32, 64)
+    channels: tuple | list | int = (32, 64)
     learning_rate: Annotated[float, Interval(0, open_low=True)] = 5e-4
     gradient_penalty: Annotated[float, Interval(0)] = 0.0
 
@@ -217,9 +216,7 @@ class DCGAN(AdversarialModel):
     )
 
     def _module(self, columns: Columns, n_classes: int) -> nn.Module:
-        channels = tuple(self.channels)
-        if not channels or any(isinstance(c, bool) or not isinstance(c, (int, np.integer)) or c < 1 for c in channels):
-            raise ValueError(f"channels={self.channels!r} must be a tuple of positive ints, one a convolution.")
+        channels = self._widths("channels")
         shape = self._image(len(columns))
         packing, tells_classes = self._packed(n_classes), self._tells_classes(n_classes)
         return _Networks(columns, shape, n_classes, self.n_latent, channels, packing, tells_classes, self.spectral_norm)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 from types import MappingProxyType
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -40,7 +39,7 @@ class _Networks(nn.Module):
         self.generator = _layers([n_latent + n_classes, *sizes, self.columns.n_outputs], nn.ReLU())
         self.discriminator = _layers([packing * shown, *sizes, n_classes if tells_classes else 1], nn.LeakyReLU(0.2), spectral)
 
-    def initialise(self, x: Tensor, weight: Tensor) -> None:
+    def initialise(self, x: Tensor, weight: Tensor, c: Tensor | None) -> None:
         """Read the columns' modes."""
         self.columns.initialise(x, weight)
 
@@ -91,7 +90,7 @@ class GAN(AdversarialModel):
 
     Parameters
     ----------
-    hidden_layer_sizes : tuple of int, default=(128, 128)
+    hidden_layer_sizes : tuple of int or int, default=(128, 128)
         Of both players.
     n_latent : int, default=32
     loss : {"non_saturating", "minimax", "least_squares", "wasserstein"}
@@ -142,7 +141,7 @@ class GAN(AdversarialModel):
     True
     """
 
-    hidden_layer_sizes: tuple = (128, 128)
+    hidden_layer_sizes: tuple | list | int = (128, 128)
 
     quick = MappingProxyType(
         {
@@ -158,9 +157,7 @@ class GAN(AdversarialModel):
     )
 
     def _module(self, columns: Columns, n_classes: int) -> nn.Module:
-        sizes = tuple(self.hidden_layer_sizes)
-        if not sizes or any(isinstance(s, bool) or not isinstance(s, (int, np.integer)) or s < 1 for s in sizes):
-            raise ValueError(f"hidden_layer_sizes={self.hidden_layer_sizes!r} must be a tuple of positive ints, one a layer.")
+        sizes = self._widths("hidden_layer_sizes")
         return _Networks(
             columns, n_classes, self.n_latent, sizes, self._packed(n_classes), self._tells_classes(n_classes), self.spectral_norm
         )

@@ -71,7 +71,7 @@ class Network(nn.Module):
         self.pseudo = nn.Parameter(torch.zeros(n_pseudo, F)) if n_pseudo else None
         self.register_buffer("_owner", outputs.conditionals.feature_owner, persistent=False)
 
-    def initialise(self, x: Tensor, weight: Tensor) -> None:
+    def initialise(self, x: Tensor, weight: Tensor, c: Tensor | None) -> None:
         """Marginals as biases; a missing cell is shown as its column's mean; pseudo-inputs are rows, a little apart."""
         self.outputs.initialise(x, weight)
         features = self.outputs.conditionals.features(x)

@@ -31,10 +31,10 @@ class CodeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NeuralModel):
     """
 
     n_components: Annotated[int, Interval(1)] = 8
-    hidden_layer_sizes: tuple = (128, 128)
+    hidden_layer_sizes: tuple | list | int = (128, 128)
     activation: Literal["relu", "tanh", "elu", "silu"] = "relu"
     image_shape: tuple | None = None
-    channels: tuple | None = (32, 64)
+    channels: tuple | list | int | None = (32, 64)
     n_mixture: Annotated[int, Interval(1)] = 1
     scale: Literal["free", "column", "shared"] = "free"
     learning_rate: Annotated[float, Interval(0, open_low=True)] = 1e-3
@@ -75,13 +75,7 @@ class CodeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NeuralModel):
         return self._widths("hidden_layer_sizes", least=0)
 
     def _channels(self) -> tuple[int, ...]:
-        return self._widths("channels", least=1)
-
-    def _widths(self, name: str, least: int) -> tuple[int, ...]:
-        sizes = tuple(getattr(self, name))
-        if len(sizes) < least or any(isinstance(s, bool) or not isinstance(s, (int, np.integer)) or s < 1 for s in sizes):
-            raise ValueError(f"{name}={getattr(self, name)!r} must be a tuple of positive ints, one a layer.")
-        return sizes
+        return self._widths("channels")
 
     def _rows_at_once(self, n_draws: int) -> int:
         """Rows that are scored together, each with so many codes: a power of two, so that rows are grouped alike however many

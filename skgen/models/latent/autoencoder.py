@@ -45,7 +45,7 @@ class _Network(nn.Module):
         levels = np.isin(np.array(conditionals.kinds), ["categorical"])[owner.numpy()]
         self.register_buffer("_is_level", torch.from_numpy(levels), persistent=False)
 
-    def initialise(self, x: Tensor, weight: Tensor) -> None:
+    def initialise(self, x: Tensor, weight: Tensor, c: Tensor | None) -> None:
         """Marginals as biases, and the range of each feature."""
         self.outputs.initialise(x, weight)
         features = self.outputs.conditionals.features(x)
@@ -104,7 +104,7 @@ class Autoencoder(CodeModel):
     ----------
     n_components : int, default=8
         Dimension of the code.
-    hidden_layer_sizes : tuple of int, default=(128, 128)
+    hidden_layer_sizes : tuple of int or int, default=(128, 128)
         Of the encoder; the decoder has them in reverse.
     activation : {"relu", "tanh", "elu", "silu"}
     image_shape : tuple or None

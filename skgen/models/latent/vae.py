@@ -35,7 +35,7 @@ class VAE(CodeModel):
     ----------
     n_components : int, default=8
         Dimension of z.
-    hidden_layer_sizes : tuple of int, default=(128, 128)
+    hidden_layer_sizes : tuple of int or int, default=(128, 128)
         Of the encoder; the decoder has them in reverse. (): both are linear, and with ``scale="shared"`` p(x) is that of
         probabilistic PCA.
     activation : {"relu", "tanh", "elu", "silu"}
