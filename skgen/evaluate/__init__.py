@@ -5,20 +5,28 @@ from typing import Any
 #: Imported when first asked for: a metric needs no torch, a display no more than its own plot.
 _LAZY = {
     "HistoryDisplay": "displays",
+    "LatentManifoldDisplay": "latent_displays",
+    "LatentScatterDisplay": "latent_displays",
     "PrivacyWarning": "privacy",
+    "ReconstructionDisplay": "latent_displays",
+    "SampleGridDisplay": "latent_displays",
     "Snapshots": "snapshots",
     "category_coverage": "usefulness",
     "classifier_two_sample": "samples",
     "expected_calibration_error": "metrics",
     "frechet_distance": "samples",
+    "interpolate": "codes",
     "kl_divergence": "divergence",
+    "latent_direction": "codes",
     "maximum_mean_discrepancy": "samples",
     "memorisation": "neighbours",
+    "move": "codes",
     "precision_recall": "neighbours",
     "privacy_report": "privacy",
     "sample_report": "sample_reports",
     "scorers": None,
     "train_on_synthetic": "usefulness",
+    "traverse": "codes",
 }
 
 
