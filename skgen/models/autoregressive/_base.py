@@ -301,7 +301,7 @@ class AutoregressiveModel(NeuralModel):
             i = np.argwhere(wrong)[0, 1]
             a, b = self.columns_.names[order[i]], self.columns_.names[order[i + 1]]
             raise ValueError(
-                f"A row has NaN in column {a!r} and not in {b!r}, which comes after it in {type(self).__name__}'s order: use "
+                f"{a!r} is missing (NaN) where {b!r} is given, which comes after it in {type(self).__name__}'s order: use "
                 "n_orders=2 or more and fit again, which answers any question, order= with what is missing last, or a model whose "
                 "`missing` is exact, such as mixture."
             )
