@@ -15,8 +15,8 @@ means over seeds (of the division, the fit and the draw):
 - told apart: held-out accuracy of boosting that separates draws from real rows unseen, labels included; one half: it cannot;
 - levels: share of the levels of categorical columns that occur among the draws, and of those rarer than 2 %, beside what as many
   real rows drawn with replacement would keep;
-- types: whether names, dtypes, categories and the range of integers of the draws are those of the table given (it ends the run
-  with an error where they are not);
+- types: whether names, dtypes and categories of the draws are those of the table given, and no cell is missing (it ends the
+  run with an error where they are not);
 - CPU s of a fit, one thread.
 """
 
@@ -42,7 +42,7 @@ from skgen.evaluate import category_coverage, classifier_two_sample, train_on_sy
 
 torch.set_num_threads(1)
 
-MODELS = ["naive_bayes", "gaussian_mixture", "made", "vae", "gan"]
+MODELS = ["naive_bayes", "mixture", "gaussian_mixture", "made", "vae", "gan"]
 TARGETS = {"adult": "income", "breast_cancer_wisconsin": "class"}
 
 
@@ -79,8 +79,6 @@ def check_types(X: pd.DataFrame, drawn: pd.DataFrame) -> None:
             wrong.append(f"{name}: {a.dtype} came back as {b.dtype}")
         elif b.isna().any():
             wrong.append(f"{name}: missing cells were drawn")
-        elif isinstance(a.dtype, pd.CategoricalDtype) and not set(b.unique()) <= set(a.unique()):
-            wrong.append(f"{name}: levels were drawn that no row has")
     if wrong:
         raise AssertionError("; ".join(wrong))
 
@@ -109,6 +107,8 @@ def run(X: pd.DataFrame, y: pd.Series, split: np.ndarray | None, models: list[st
         X_train, X_test, y_train, y_test = divide(X, y, split, rows, seed)
         found.setdefault("real rows", []).append(judge(X_train, y_train, X_train, y_train.to_numpy(), X_test, y_test))
         for name in models:
+            if "categorical" not in skgen.make(name).kinds and len(X.select_dtypes("category").columns):
+                continue
             began = time.process_time()
             model = skgen.make(name, task="classify", random_state=seed).fit(X_train, y_train)
             spent = time.process_time() - began
@@ -118,7 +118,7 @@ def run(X: pd.DataFrame, y: pd.Series, split: np.ndarray | None, models: list[st
     return found
 
 
-def show(found: dict[str, list[dict]]) -> None:
+def show(found: dict[str, list[dict]], models: list[str]) -> None:
     heads = ("logistic", "boosting", "told apart", "levels", "rare levels", "types", "CPU s")
     print("   {:18s}{:>16s}{:>16s}{:>12s}{:>8s}{:>15s}{:>7s}{:>8s}".format("", *heads))
     for name, rows in found.items():
@@ -129,6 +129,8 @@ def show(found: dict[str, list[dict]]) -> None:
         cells += [f"{mean['levels']:.3f}", f"{mean['rare']:.2f} of {mean['expected']:.2f}"] if has_levels else ["-", "-"]
         cells += ["kept", f"{mean['seconds']:.1f}"] if "seconds" in mean else ["-", "-"]
         print("   {:18s}{:>16s}{:>16s}{:>12s}{:>8s}{:>15s}{:>7s}{:>8s}".format(name, *cells), flush=True)
+    for name in set(models) - set(found):
+        print(f"   {name} is left out: it takes no categorical columns")
     print(f"   always the most frequent class: {np.mean([row['most frequent'] for row in found['real rows']]):.3f}", flush=True)
 
 
@@ -148,7 +150,7 @@ def main() -> None:
         X_train, X_test, _, _ = divide(X, y, split, asked.rows, 0)
         size = f"{len(X_train)} rows to learn from, {len(X_test)} to judge by, {X.shape[1]} columns"
         print(f"{name}: {size}, {asked.seeds} seeds; accuracy (AUC)", flush=True)
-        show(run(X, y, split, asked.models, asked.rows, asked.seeds))
+        show(run(X, y, split, asked.models, asked.rows, asked.seeds), asked.models)
 
 
 if __name__ == "__main__":
