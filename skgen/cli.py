@@ -18,7 +18,7 @@ import skgen
 __all__ = ["main"]
 
 _INTERRUPTED = 130
-_KINDS = ("continuous", "integer", "binary", "categorical")  # those of skgen.tables, which imports pandas
+_KINDS = ("continuous", "integer", "binary", "categorical", "bernoulli")  # those of skgen.tables, which imports pandas
 
 
 class _Parser(argparse.ArgumentParser):

@@ -7,7 +7,10 @@ binary, integer -> continuous  uniform dequantisation: x + u on fixed offsets u,
 continuous -> categorical      quantile bins; uniform inside, exponential tails                              exact
 integer -> categorical         the same bins; uniform over the integers inside, geometric tails              exact
 continuous, integer -> binary  the bits of 2^b such bins                                                     exact
+bernoulli -> continuous        as a number, standardised; draws are brought into [0, 1]                      exact
 =============================  ==========================================================================  =========
+
+Here "bernoulli" is binned as "continuous" is.
 
 What a dequantised column's density holds outside the values that a binary column can take is lost from log p, while a
 draw there becomes the nearer value: with a flexible density a few hundredths of a nat, with one wide normal up to 0.2.
@@ -170,6 +173,7 @@ class Coding:
                     f"{', '.join(sorted(kinds))}. Models that take it: {advice(set(columns.kinds))}."
                 )
         self.dequantised = np.array([way == "dequantise" for way in how], dtype=bool)
+        self.rescaled = np.array([way == "rescale" for way in how], dtype=bool)
         self.identity = all(way == "as is" for way in how)
         if self.identity:
             self.columns = columns
@@ -190,9 +194,11 @@ class Coding:
             return "as is"
         if kind in ("binary", "integer") and "continuous" in kinds:
             return "dequantise"
-        if kind in ("continuous", "integer") and "categorical" in kinds:
+        if kind == "bernoulli" and "continuous" in kinds:
+            return "rescale"
+        if kind in ("continuous", "integer", "bernoulli") and "categorical" in kinds:
             return "bins"
-        if kind in ("continuous", "integer") and "binary" in kinds:
+        if kind in ("continuous", "integer", "bernoulli") and "binary" in kinds:
             return "bits"
         return None
 
@@ -237,7 +243,8 @@ class Coding:
                 continue
             names.append(source.names[j])
             parent.append(j)
-            kinds.append("categorical" if j in self.bins else "continuous" if self.dequantised[j] else source.kinds[j])
+            numeric = self.dequantised[j] or self.rescaled[j]
+            kinds.append("categorical" if j in self.bins else "continuous" if numeric else source.kinds[j])
             levels.append(self._interval_names(j) if j in self.bins else None if self.dequantised[j] else source.levels[j])
         view = Columns(names, kinds, levels, source.group[parent], source.container, [None] * len(names))
         self.parent = view.parent = np.array(parent)
@@ -247,14 +254,15 @@ class Coding:
             # a fixed Latin hypercube: each column sees the midpoints of N_OFFSETS equal slices of its cell
             slices = np.random.default_rng(0).permuted(np.tile(np.arange(N_OFFSETS), (len(source), 1)), axis=1)
             self.offset = (slices.T + 0.5) / N_OFFSETS
-            for g in np.unique(source.group[self.dequantised]):
-                members = np.flatnonzero(self.dequantised & (source.group == g))
-                x = X[:, members] + 0.5
+        for which, extra in ((self.dequantised, 1 / 12), (self.rescaled, 0.0)):  # the variance of u, where x + u is shown
+            for g in np.unique(source.group[which]):
+                members = np.flatnonzero(which & (source.group == g))
+                x = X[:, members] + (0.5 if extra else 0.0)
                 w = np.where(np.isnan(x), 0, weight[:, None])
                 mean = (w * np.nan_to_num(x)).sum() / max(w.sum(), np.finfo(float).tiny)
-                variance = (w * np.nan_to_num(x - mean) ** 2).sum() / max(w.sum(), np.finfo(float).tiny)
+                variance = (w * np.nan_to_num(x - mean) ** 2).sum() / max(w.sum(), np.finfo(float).tiny) + extra
                 at = np.isin(self.parent, members)
-                view.loc[at], view.scale[at] = mean, np.sqrt(variance + 1 / 12)  # of x + u, u uniform
+                view.loc[at], view.scale[at] = mean, np.sqrt(variance) if variance > 1e-26 else 1.0
         return view
 
     @property
@@ -276,9 +284,10 @@ class Coding:
         which = self._own_offset(X) if offset is None and self.offset is not None else offset
         for j in range(X.shape[1]):
             x = X[:, j]
-            if self.dequantised[j]:
+            if self.dequantised[j] or self.rescaled[j]:
                 at = int(np.searchsorted(self.parent, j))
-                pieces.append((x + self.offset[which, j] - self.columns.loc[at]) / self.columns.scale[at])
+                u = self.offset[which, j] if self.dequantised[j] else 0.0
+                pieces.append((x + u - self.columns.loc[at]) / self.columns.scale[at])
                 gain -= np.where(np.isnan(x), 0, np.log(self.columns.scale[at]))
             elif j in self.bins:
                 code, log_p = self.bins[j].encode(x)
@@ -327,6 +336,8 @@ class Coding:
             elif self.dequantised[j]:
                 x = np.floor(Z[:, at[0]] * self.columns.scale[at[0]] + self.columns.loc[at[0]])
                 X[:, j] = np.clip(x, 0, 1) if self.source.kinds[j] == "binary" else x
+            elif self.rescaled[j]:
+                X[:, j] = np.clip(Z[:, at[0]] * self.columns.scale[at[0]] + self.columns.loc[at[0]], 0, 1)
             else:
                 X[:, j] = Z[:, at[0]]
         return X

@@ -49,7 +49,7 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
     batch_size : int or "auto"
         "auto": about a fortieth of the rows, between 16 and 256.
     learning_rate : float
-    optimizer : {"adam", "adamw", "sgd", "lbfgs"}
+    optimizer : {"adam", "adamw", "sgd", "rmsprop", "lbfgs"}
         "lbfgs" takes all rows at once, and finds its steps by a line search: ``learning_rate`` and ``batch_size`` are not read.
     weight_decay : float or "auto"
         Added to a row's loss: half of it times the sum of the squared weights ("adamw" shrinks the weights instead, apart from
@@ -96,7 +96,7 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
     max_epochs: Annotated[int, Interval(1)] = 500
     batch_size: Annotated[int, Interval(1)] | Literal["auto"] = "auto"
     learning_rate: Annotated[float, Interval(0, open_low=True)] = 1e-3
-    optimizer: Literal["adam", "adamw", "sgd", "lbfgs"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd", "rmsprop", "lbfgs"] = "adam"
     weight_decay: Annotated[float, Interval(0)] | Literal["auto"] = 0.0
     gradient_clip: Annotated[float, Interval(0, open_low=True)] | None = 10.0
     averaging: Annotated[float, Interval(0)] = 0.0

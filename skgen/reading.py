@@ -238,7 +238,7 @@ def _settle(cells: list, names: list, raw: list[str], wanted: dict, group: np.nd
 
 def _levels_of(kind: str, cells: list, names: list, raw: str) -> pd.Index | None:
     """The levels that tied columns share, or None; refuses a column that cannot be of this kind."""
-    if kind in ("continuous", "integer"):
+    if kind in ("continuous", "integer", "bernoulli"):
         for column, name in zip(cells, names, strict=True):
             if isinstance(column, pd.Series) and _raw_kind(column) == "categorical":
                 raise ValueError(f"Column {name!r} holds text or categories and cannot be {kind}: drop it from column_kinds.")
@@ -247,6 +247,14 @@ def _levels_of(kind: str, cells: list, names: list, raw: str) -> pd.Index | None
                 odd = x[(x != np.floor(x)) & ~np.isnan(x)]
                 if len(odd):
                     raise ValueError(f"Column {name!r} holds {odd[0]:g} and cannot be integer: round it or read it as continuous.")
+            if kind == "bernoulli":
+                x = numbers(column)
+                odd = x[(x < 0) | (x > 1)]
+                if len(odd):
+                    raise ValueError(
+                        f"Column {name!r} holds {odd[0]:g} and cannot be bernoulli, a grey value from 0 to 1: divide by the white "
+                        "one, or read it as continuous."
+                    )
         return None
     if kind == "binary" and raw in ("bool", "binary") and not isinstance(cells[0], np.ndarray):
         return pd.Index([False, True]) if raw == "bool" else pd.Index([0, 1])

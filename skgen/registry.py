@@ -258,6 +258,8 @@ def taking(kinds: set[str]) -> str:
             except PluginError:  # its own row tells; this is about another model's columns
                 continue
             native = set() if getattr(model, "step_features", None) else model.kinds
-            if kinds <= native or ("categorical" in native and kinds <= {"binary", "categorical", "integer", "continuous"}):
+            if kinds <= native or (
+                "categorical" in native and kinds <= {"binary", "categorical", "integer", "continuous", "bernoulli"}
+            ):
                 able.append(entry.name)
     return ", ".join(able) or "none that is installed"

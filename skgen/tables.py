@@ -11,7 +11,7 @@ from skgen.containers import Container, from_plain, to_plain
 
 __all__ = ["FAR", "KINDS", "Columns", "numbers", "only_zero_one"]
 
-KINDS = ("continuous", "integer", "binary", "categorical")
+KINDS = ("continuous", "integer", "binary", "categorical", "bernoulli")
 #: Coded values are clipped here, so that their squares stay finite.
 FAR = 1e100
 _LARGEST = np.finfo(float).max
@@ -51,9 +51,9 @@ class Columns:
     names : list
         Column names; positions for an array.
     kinds : list of str
-        "continuous", "integer", "binary" or "categorical".
+        "continuous", "integer", "binary", "categorical" or "bernoulli" (grey values from 0 to 1; never chosen unasked).
     levels : list
-        The levels of a binary or categorical column as a pandas Index, None for the other two.
+        The levels of a binary or categorical column as a pandas Index, None for the others.
     n_levels : int array of shape (d,)
         Number of levels; 0 for a continuous or an integer column.
     loc, scale : float arrays of shape (d,)
@@ -204,7 +204,7 @@ class Columns:
                 if kind == "continuous":
                     X[:, j] = (x - self.loc[j]) / self.scale[j]
                     continue
-                wrong = x != np.floor(x)
+                wrong = (x < 0) | (x > 1) if kind == "bernoulli" else x != np.floor(x)
                 wrong &= ~np.isnan(x)
                 X[:, j] = x
             elif self.n_levels_are_01(j) and isinstance(column, np.ndarray):
@@ -253,7 +253,8 @@ class Columns:
         except (TypeError, ValueError):
             raise ValueError(f"Column {self.names[j]!r} is {self.kinds[j]} and cannot hold {value!r}.") from None
         integer = self.kinds[j] == "integer"
-        if not np.isfinite(x) or (integer and (x != np.floor(x) or abs(x) > 2**53)):
+        grey = self.kinds[j] == "bernoulli"
+        if not np.isfinite(x) or (integer and (x != np.floor(x) or abs(x) > 2**53)) or (grey and not 0 <= x <= 1):
             raise ValueError(f"Column {self.names[j]!r} is {self.kinds[j]} and cannot hold {value!r}.")
         code = (x - self.loc[j]) / self.scale[j]
         if abs(code) > FAR:
@@ -340,6 +341,7 @@ class Columns:
             return pd.Series(values).to_numpy() if isinstance(dtype, np.dtype) else values
         with np.errstate(over="ignore"):
             x = np.round(x) if self.kinds[j] == "integer" else np.clip(x * self.scale[j] + self.loc[j], -_LARGEST, _LARGEST)
+            x = np.clip(x, 0, 1) if self.kinds[j] == "bernoulli" else x
         if getattr(dtype, "kind", "f") in "mM" or isinstance(dtype, pd.DatetimeTZDtype):
             missing = np.isnan(x)
             unit = dtype.unit if isinstance(dtype, pd.DatetimeTZDtype) else np.datetime_data(dtype)[0]

@@ -11,6 +11,7 @@ import pytest
 
 import skgen
 from skgen import registry
+from skgen.tables import KINDS
 
 ROOT = Path(skgen.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
@@ -200,5 +201,5 @@ def test_every_model_states_its_traits(cls):
         value = inspect.getattr_static(cls, name)
         assert isinstance(value, property) or value in allowed
     kinds = inspect.getattr_static(cls, "kinds")
-    assert isinstance(kinds, property) or set(kinds) <= {"continuous", "integer", "binary", "categorical"}
+    assert isinstance(kinds, property) or set(kinds) <= set(KINDS)
     assert cls.__skgen_api__ == registry.API

@@ -609,3 +609,47 @@ def test_a_cell_far_from_what_the_network_says_costs_nats_not_millions(kind):
     assert 100 < (abs(drawn - 5) > 3).sum() < 300  # about one in a thousand
     cdf = sure.cdf(drawn, p.expand(n, -1), torch.rand(n, 1, generator=torch.Generator().manual_seed(1)))
     assert stats.kstest(cdf[:, 0].numpy(), "uniform").pvalue > 1e-3
+
+
+# ---- grey values
+
+
+@pytest.mark.parametrize("z", [-9.0, -3.0, -0.4, -1e-9, 0.0, 0.02, 1.0, 4.0, 12.0])
+def test_grey_values_are_a_density_on_the_unit_interval_with_the_mean_of_cross_entropy(z):
+    columns = Conditionals(["bernoulli"], [0])
+    parameters = torch.tensor([[z]], dtype=torch.float64)
+
+    def p(x):
+        return float(torch.exp(columns.log_prob(torch.tensor([[x]], dtype=torch.float64), parameters)))
+
+    ends = [0, 1e-3, 0.01, 0.1, 0.9, 0.99, 0.999, 1]
+    parts = [integrate.quad(p, a, b) for a, b in pairwise(ends)]
+    assert sum(value for value, _ in parts) == pytest.approx(1, abs=1e-8)
+    mean = np.clip(1 / (1 + np.exp(-z)), 1e-3, 1 - 1e-3)
+    assert sum(integrate.quad(lambda x: x * p(x), a, b)[0] for a, b in pairwise(ends)) == pytest.approx(mean, abs=1e-6)
+    assert float(columns.mean(parameters)) == pytest.approx(mean)
+    at = torch.tensor([[0.0], [0.3], [0.7], [1.0]], dtype=torch.float64)
+    cdf = columns.cdf(at, parameters.expand(4, 1), torch.zeros(4, 1))[:, 0]
+    below = [integrate.quad(p, 0, x, points=[x / 100, x / 10])[0] if x else 0 for x in (0, 0.3, 0.7, 1)]
+    np.testing.assert_allclose(cdf, below, atol=1e-6)
+    # draws are the inverse of the distribution function
+    u = torch.linspace(0.01, 0.99, 9, dtype=torch.float64)
+    drawn = columns.sample_column(0, parameters.expand(9, 1), torch.stack([u, u], dim=1))
+    np.testing.assert_allclose(columns.cdf(drawn[:, None], parameters.expand(9, 1), torch.zeros(9, 1))[:, 0], u, atol=1e-7)
+    single = columns.log_prob(at.float(), parameters.float().expand(4, 1))
+    np.testing.assert_allclose(single, columns.log_prob(at, parameters.expand(4, 1)), rtol=2e-3, atol=2e-3)
+
+
+def test_cross_entropy_of_grey_values_fits_their_mean():
+    x = torch.tensor([[0.0], [0.1], [0.2], [0.9]], dtype=torch.float64)
+    columns = Conditionals(["bernoulli", "binary"], [0, 2])
+    X = torch.cat([x, torch.tensor([[0.0], [1], [1], [torch.nan]])], dim=1)
+    z = torch.zeros(1, 2, dtype=torch.float64, requires_grad=True)
+    columns.log_prob(X, z.expand(4, 2), cross_entropy=True).sum().backward()
+    # d/dz sum x z - log(1 + e^z) = sum x - sigmoid(z); a binary column has its log p as ever
+    np.testing.assert_allclose(z.grad, [[1.2 - 2, 2 - 1.5]])
+    start = columns.initialise(X, np.ones(4))
+    assert float(torch.sigmoid(start[0])) == pytest.approx(1.7 / 5)
+    truth = columns.log_prob(X, torch.zeros(4, 2, dtype=torch.float64))
+    np.testing.assert_allclose(truth[:, 0], 0, atol=1e-12)  # of mean one half: uniform
+    assert not np.allclose(truth[:, 0], columns.log_prob(X, torch.zeros(4, 2), cross_entropy=True)[:, 0])

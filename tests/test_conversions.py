@@ -320,3 +320,24 @@ def test_native_kinds_are_left_alone():
         warnings.simplefilter("ignore", skgen.ColumnWarning)
         constant = Table().fit(np.full((30, 1), 2.0))
     assert np.isfinite(constant.score_samples([[2.0], [3.0]])).all()
+
+
+def test_grey_values_are_shown_as_numbers_with_the_jacobian():
+    rng = np.random.default_rng(0)
+    X = rng.beta(2, 5, (500, 2))
+    grey, plain = skgen.GaussianMixture(column_kinds="bernoulli").fit(X), skgen.GaussianMixture().fit(X)
+    assert grey.columns_.kinds == ["bernoulli"] * 2
+    assert np.allclose(grey.score_samples(X), plain.score_samples(X))
+    drawn = grey.sample(2000, random_state=0)
+    assert drawn.min() >= 0
+    assert np.allclose(drawn, np.clip(plain.sample(2000, random_state=0), 0, 1))
+    assert (grey.score_samples([[0.5, 1.5]]) == -np.inf).all()
+    holes = X[:5].copy()
+    holes[:, 1] = np.nan
+    assert np.allclose(grey.score_samples(holes), plain.score_samples(holes))
+    binned = skgen.make("chow_liu", column_kinds="bernoulli").fit(X)
+    assert binned.score_samples(X).mean() > 0.2
+    with pytest.raises(ValueError, match=r"Column 0 holds 2 and cannot be bernoulli.*divide by the white one"):
+        skgen.GaussianMixture(column_kinds="bernoulli").fit(2 * np.round(X + 0.3))
+    with pytest.raises(ValueError, match="cannot hold 3"):
+        grey.sample(2, given={0: 3.0})

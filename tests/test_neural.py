@@ -288,7 +288,7 @@ def test_inside_a_mixture_weights_are_soft():
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64", "bfloat16"])
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "lbfgs"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop", "lbfgs"])
 def test_precisions_and_optimizers_learn(precision, optimizer):
     model = small(precision=precision, optimizer=optimizer, max_epochs=15, learning_rate=0.01).fit(X, y)
     assert model.history_["train_loss"].min() < model.history_["train_loss"][0] - 0.1

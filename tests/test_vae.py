@@ -275,3 +275,31 @@ def test_a_planted_bug_is_seen(monkeypatch, method, old, new):
     monkeypatch.setattr(Network, method, with_bug(getattr(Network, method), old, new))
     with pytest.raises(AssertionError):
         test_score_is_the_integral_over_the_code("vamp", True)
+
+
+# ---- grey pixels
+
+
+def test_grey_pixels_train_by_cross_entropy_and_are_scored_as_a_density():
+    X = np.clip(np.random.default_rng(0).beta(0.5, 2, (300, 6)), 0, 1)
+    X[:, 1] = X[:, 0]
+    settings = {"n_components": 1, "hidden_layer_sizes": 8, "max_epochs": 60, "learning_rate": 0.02, "beta": 0.05}
+    model = VAE(column_kinds="bernoulli", random_state=0, **settings).fit(X)
+    codes = model.transform(X)
+    made = model.inverse_transform(codes)
+    assert ((made > 0) & (made < 1)).all()
+    assert np.corrcoef(made[:, 0], X[:, 0])[0, 1] > 0.8  # what two columns share is in the code
+    net = network(model)
+    z = torch.tensor(codes)
+    entropy = net.log_likelihood(torch.tensor(X), z[:, None], None, cross_entropy=True)[:, 0]
+    m = made.clip(1e-9, 1 - 1e-9)
+    assert np.allclose(entropy, (X * np.log(m) + (1 - X) * np.log(1 - m)).sum(axis=1), atol=1e-6)
+    # as a density of its own: one cell given nothing else integrates to one
+    grid = np.linspace(0.0005, 0.9995, 1000)
+    rows = np.full((1000, 6), np.nan)
+    rows[:, 3] = grid
+    assert np.exp(model.set_params(n_samples_score=1000).score_samples(rows)).mean() == pytest.approx(1, abs=0.03)
+    drawn = model.sample(500, random_state=0)
+    assert ((drawn >= 0) & (drawn <= 1)).all()
+    assert abs(drawn.mean() - X.mean()) < 0.05
+    assert model.score_samples([[0.5] * 5 + [1.5]])[0] == -np.inf

@@ -23,7 +23,13 @@ __all__ = ["Batches", "Rows", "Settings", "Trained", "TrainingDiverged", "copy_s
 _RESTARTS = 3
 _MUCH = 0.1  # nats a row that training may lose against the weights before it without a word
 _STEP = 0.1  # what a restart and a cut multiply the rate by
-_OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD, "lbfgs": torch.optim.LBFGS}
+_OPTIMIZERS = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+    "rmsprop": torch.optim.RMSprop,
+    "lbfgs": torch.optim.LBFGS,
+}
 
 
 class TrainingDiverged(ValueError):
@@ -236,6 +242,8 @@ def _optimizer(settings: Settings) -> dict:
     kwargs["optimizer__weight_decay"] = settings.weight_decay
     if settings.optimizer == "sgd":
         return {**kwargs, "optimizer__momentum": 0.9}
+    if settings.optimizer == "rmsprop":  # torch has no fused one
+        return {**kwargs, "optimizer__alpha": 0.9}
     return {**kwargs, "optimizer__fused": True}
 
 

@@ -12,8 +12,10 @@ from torch import Tensor
 __all__ = ["annealed_log_marginal"]
 
 _ACCEPTED = 0.65  # share of moves that is aimed at (Neal 2011, section 5.4.4.3)
-_FASTER = 1.05
-_ENDS = 4.0  # of the sigmoid schedule
+# How fast a step's length follows that share, and the power of the schedule: of 0.05, 0.1, 0.3, 0.6 and 1, and powers 3, 4
+# and 6 and a sigmoid, these err least with 100 temperatures on linear-Gaussian models with noise of 1 down to 0.02.
+_FOLLOWS = 1.0
+_POWER = 4
 
 
 def annealed_log_marginal(
@@ -28,9 +30,9 @@ def annealed_log_marginal(
 ) -> Tensor:
     r"""log \int N(z; 0, I) p(x | z) dz of n rows, by Hamiltonian moves between N(z; 0, I) and the posterior (Wu et al. 2017).
 
-    The estimate of p(x) is unbiased, that of log p(x) low on the average, the less so the more steps and chains (Neal
-    2001). All rows share one noise and each adapts its own step length, so that a row's number is not a function of the
-    rows beside it.
+    But for the adapted steps the estimate of p(x) is unbiased, that of log p(x) low on the average, the less so the more
+    temperatures and chains (Neal 2001). All rows share one noise and each adapts its own step length, so that a row's number
+    is not a function of the rows beside it.
 
     Parameters
     ----------
@@ -69,8 +71,8 @@ def annealed_log_marginal(
     z = noise(n_latent).expand(n, -1, -1)
     log_weight = z.new_zeros(n, n_chains)
     length = z.new_full((n, 1), 0.5 / math.sqrt(max(1, n_latent)))
-    at = torch.sigmoid(torch.linspace(-_ENDS, _ENDS, n_steps + 1, dtype=torch.float64))
-    betas = ((at - at[0]) / (at[-1] - at[0])).tolist()
+    # the log-likelihood varies as 1 / beta where it matters: temperatures are the denser, the nearer to the prior
+    betas = (torch.linspace(0, 1, n_steps + 1, dtype=torch.float64) ** _POWER).tolist()
     value, slope = _with_slope(log_likelihood, z)
     for before, beta in pairwise(betas):
         # the weight gains p_beta(z) / p_before(z), both unnormalised (Neal 2001, eq. 11)
@@ -92,8 +94,8 @@ def annealed_log_marginal(
         accepted = torch.log(noise(normal=False).clamp(min=1e-300)) < torch.nan_to_num(new_energy - energy, nan=-torch.inf)
         z = torch.where(accepted[..., None], moved, z)
         value, slope = torch.where(accepted, new_value, value), torch.where(accepted[..., None], new_slope, slope)
-        often = accepted.double().mean(dim=1, keepdim=True) > _ACCEPTED
-        length = length * torch.where(often, _FASTER, 1 / _FASTER).to(length)
+        often = accepted.double().mean(dim=1, keepdim=True)
+        length = length * torch.exp(_FOLLOWS * (often - _ACCEPTED)).to(length)
     return torch.logsumexp(log_weight.double(), dim=1) - math.log(n_chains)
 
 

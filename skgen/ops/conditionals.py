@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skgen.ops._conditional_kinds import Binary, Categorical, Continuous, Integer
+from skgen.ops._conditional_kinds import Binary, Categorical, Continuous, Grey, Integer
 from skgen.ops._mixture_start import MOST_ROWS, within_fences
 
 __all__ = ["FEATURE_LIMIT", "Conditionals"]
@@ -26,6 +26,7 @@ class Conditionals(nn.Module):
     kind          conditional                                                        outputs of the network
     ============  =================================================================  ================================
     binary        Bernoulli, p(1) = sigmoid(z)                                       z
+    bernoulli     continuous Bernoulli of mean sigmoid(z), for grey values in [0, 1] z
     categorical   softmax over K levels                                              K logits
     continuous    mixture of Gaussians (MADE-MoG, RNADE: Uria et al. 2013)           C logits, C means, C log-scales
     integer       mixture of logistics, the mass on [x - 1/2, x + 1/2]               the same
@@ -45,7 +46,8 @@ class Conditionals(nn.Module):
     Parameters
     ----------
     kinds : sequence of str
-        "binary" (coded 0, 1), "categorical" (0..K-1), "integer" (whole numbers) or "continuous" (standardised reals).
+        "binary" (coded 0, 1), "bernoulli" (from 0 to 1), "categorical" (0..K-1), "integer" (whole numbers) or "continuous"
+        (standardised reals).
     n_levels : sequence of int
         K of the categorical columns; not read for the others.
     n_components : int, default=5
@@ -90,7 +92,7 @@ class Conditionals(nn.Module):
         made = [_group_of(kinds, n_levels, columns, n_components, astray) for columns in _alike(kinds, n_levels)]
         sizes, widths = np.zeros(d, dtype=int), np.ones(d, dtype=int)
         for j, kind in enumerate(kinds):
-            sizes[j] = n_levels[j] if kind == "categorical" else 1 if kind == "binary" else 3 * n_components
+            sizes[j] = n_levels[j] if kind == "categorical" else 1 if kind in ("binary", "bernoulli") else 3 * n_components
             widths[j] = n_levels[j] if kind == "categorical" else 1
         self._starts = np.r_[0, np.cumsum(sizes)]
         self._feature_starts = np.r_[0, np.cumsum(widths)]
@@ -117,7 +119,7 @@ class Conditionals(nn.Module):
         level = [np.arange(w) if kinds[j] == "categorical" else np.array([-1]) for j, w in enumerate(widths)]
         self._keep("_level", np.concatenate(level))
         self._keep("_owner", self.feature_owner.numpy())
-        self._categories, self._binary = "categorical" in kinds, set(kinds) == {"binary"}
+        self._categories, self._binary = "categorical" in kinds, set(kinds) <= {"binary", "bernoulli"}
 
     def _keep(self, name: str, value: np.ndarray) -> None:
         self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(value, dtype=np.int64)), persistent=False)
@@ -149,7 +151,7 @@ class Conditionals(nn.Module):
 
     def feature_column(self, j: int, x: Tensor) -> Tensor:
         """The inputs (n, f_j) that show cells x (n,) of column j."""
-        if self.kinds[j] == "binary":
+        if self.kinds[j] in ("binary", "bernoulli"):
             return torch.nan_to_num(x)[:, None]
         at = self.features_of(j)
         owner = torch.zeros_like(self._owner[at])
@@ -192,7 +194,7 @@ class Conditionals(nn.Module):
 
     # ---- the four questions
 
-    def log_prob(self, x: Tensor, parameters: Tensor) -> Tensor:
+    def log_prob(self, x: Tensor, parameters: Tensor, cross_entropy: bool = False) -> Tensor:
         """log p(x_j | outputs of column j), nats, of coded cells; 0 where a cell is NaN.
 
         Parameters
@@ -200,6 +202,8 @@ class Conditionals(nn.Module):
         x : tensor of shape (n, d)
             Cells within their column's support. A whole number beyond 2**24 needs float64 here to be told from its neighbour.
         parameters : tensor of shape (n, P)
+        cross_entropy : bool
+            Of grey columns, what fits their mean in training, instead of log p.
 
         Returns
         -------
@@ -208,7 +212,7 @@ class Conditionals(nn.Module):
         """
         x, hidden = _without_nan(x)
         parts = [
-            group.log_prob(cells, p, centre, width)
+            group.cross_entropy(cells, p) if cross_entropy and isinstance(group, Grey) else group.log_prob(cells, p, centre, width)
             for group, cells, p, (centre, width) in zip(
                 self.groups, self._split(x), self._grouped(parameters), self._units(), strict=True
             )
@@ -395,8 +399,10 @@ def _check(kinds: list[str], n_levels: list[int], n_components: int) -> None:
     if n_components < 1:
         raise ValueError(f"n_components must be at least 1, not {n_components}")
     for j, (kind, k) in enumerate(zip(kinds, n_levels, strict=True)):
-        if kind not in ("binary", "categorical", "integer", "continuous"):
-            raise ValueError(f"column {j} has unknown kind {kind!r}; use 'binary', 'categorical', 'integer' or 'continuous'")
+        if kind not in ("binary", "bernoulli", "categorical", "integer", "continuous"):
+            raise ValueError(
+                f"column {j} has unknown kind {kind!r}; use 'binary', 'bernoulli', 'categorical', 'integer' or 'continuous'"
+            )
         if kind == "categorical" and k < 1:
             raise ValueError(f"column {j} is categorical and needs n_levels of at least 1, not {k}")
 
@@ -414,8 +420,8 @@ def _group_of(
     kinds: list[str], n_levels: list[int], columns: list[int], n_components: int, astray: float
 ) -> tuple[nn.Module, list[int]]:
     kind = kinds[columns[0]]
-    if kind == "binary":
-        return Binary(), columns
+    if kind in ("binary", "bernoulli"):
+        return (Binary if kind == "binary" else Grey)(), columns
     if kind == "categorical":
         return Categorical([n_levels[j] for j in columns]), columns
     return (Integer if kind == "integer" else Continuous)(n_components, astray), columns

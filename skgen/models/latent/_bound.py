@@ -108,10 +108,10 @@ class Network(nn.Module):
         """The parameters (m, P) of the columns given z (m, q)."""
         return self.outputs(self.decoder(z if c is None else torch.cat([z, c], dim=1)))
 
-    def log_likelihood(self, x: Tensor, z: Tensor, c: Tensor | None) -> Tensor:
+    def log_likelihood(self, x: Tensor, z: Tensor, c: Tensor | None, cross_entropy: bool = False) -> Tensor:
         """log p(x | z, c) of the observed cells, (n, S), at z (n, S, q)."""
-        S = z.shape[1]
-        return self.outputs.log_prob(x, self.decode(z.flatten(0, 1), None if c is None else c.repeat_interleave(S, dim=0)))
+        parameters = self.decode(z.flatten(0, 1), None if c is None else c.repeat_interleave(z.shape[1], dim=0))
+        return self.outputs.log_prob(x, parameters, cross_entropy)
 
     # ---- p(z)
 
@@ -157,7 +157,7 @@ class Network(nn.Module):
         mean, log_sd = self.posterior(self.show(x), c)
         noise = torch.randn(len(x), self.n_importance, self.q, generator=generator).to(mean)
         z = mean[:, None] + torch.exp(log_sd)[:, None] * noise
-        log_px = self.log_likelihood(x, z, c)
+        log_px = self.log_likelihood(x, z, c, cross_entropy=True)
         if self.n_importance > 1:
             # log p(z) - log q(z | x), weighted as the KL term is
             ratio = self.log_prior(z, c) + (0.5 * noise.square() + log_sd[:, None] + 0.5 * _LOG_2PI).sum(dim=2)

@@ -39,6 +39,7 @@ class CodeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NeuralModel):
     scale: Literal["free", "column", "shared"] = "free"
     learning_rate: Annotated[float, Interval(0, open_low=True)] = 1e-3
 
+    kinds = frozenset({"continuous", "integer", "binary", "categorical", "bernoulli"})
     _astray = 1e-3  # see skgen.ops.conditionals.Conditionals
 
     # ---- the networks

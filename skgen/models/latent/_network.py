@@ -175,10 +175,11 @@ class Outputs(nn.Module):
             return made + bias
         return bias.expand(len(made), -1).index_add(1, self.made, made)
 
-    def log_prob(self, x: Tensor, parameters: Tensor) -> Tensor:
-        """log p(x | z) of the observed cells, (n, S), from rows (n, d) and parameters (n * S, P), a row's together."""
+    def log_prob(self, x: Tensor, parameters: Tensor, cross_entropy: bool = False) -> Tensor:
+        """log p(x | z) of the observed cells, (n, S), from rows (n, d) and parameters (n * S, P), a row's together; or minus
+        the cross-entropy, for grey ones."""
         S = len(parameters) // max(len(x), 1)
-        each = self.conditionals.log_prob(x if S == 1 else x.repeat_interleave(S, dim=0), parameters)
+        each = self.conditionals.log_prob(x if S == 1 else x.repeat_interleave(S, dim=0), parameters, cross_entropy)
         return each.sum(dim=1).reshape(len(x), S)
 
 

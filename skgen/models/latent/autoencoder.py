@@ -78,7 +78,7 @@ class _Network(nn.Module):
     def loss(self, x: Tensor, c: Tensor | None, generator: torch.Generator, progress: float) -> Tensor:
         """-log p(x | code of the corrupted row)."""
         features = self.corrupt(self.outputs.conditionals.features(x), generator)
-        return -self.outputs.log_prob(x, self.decode(self.encoder(features)))[:, 0]
+        return -self.outputs.log_prob(x, self.decode(self.encoder(features)), cross_entropy=True)[:, 0]
 
     def sharpness(self, z: Tensor, draws: int, generator: torch.Generator) -> Tensor:
         """The Fisher information (q, q) of codes about rows, its mean over codes z: E grad log p(x | z) grad log p(x | z)'."""
