@@ -510,7 +510,7 @@ class GenerativeModel(Questions, ChainRule, Streams, Parameters):
             state = vars(self)
             if "_fitted" in state:
                 return getattr(state["_fitted"], name)
-            densities = state.get("densities_", ())
+            densities = state.get("densities_", state.get("_densities", ()))
             if len(densities) == 1:
                 return getattr(densities[0], name)
             if densities and hasattr(densities[0], name):

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from scipy.stats import energy_distance as scipy_energy
 
@@ -91,6 +92,7 @@ def test_a_mixed_table_comes_back_as_it_was():
     assert np.array_equal(copy.score_samples(X), model.score_samples(X))
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # two epochs are few
 def test_a_fit_is_a_function_of_its_seed():
     X = ring(200)
     one, other = (GAN(max_epochs=2, **SMALL).fit(X) for _ in range(2))

@@ -18,14 +18,19 @@ from skgen.learn.gradient import Batches, Rows, Settings, Trained, TrainingDiver
 __all__ = ["coverage", "energy_distance", "play"]
 
 _JUDGED = 1000  # rows on either side of the two-sample statistic
+_DRAWN = 500  # generated rows for that statistic, at least: with as few as are held out, chance would choose the weights
 _NEIGHBOURS = 5
 _COLLAPSED = 0.5  # share of real rows near a generated one, below which modes are missing
-_CUT = 0.1  # what the rates are multiplied by when the distance falls no more
+_CUT = 0.1  # what the rates are multiplied by when the distance falls no more, and when a loss is no number
+_RESTARTS = 3
+_ABSURD = 1e6  # a loss beyond which nothing is learnt: features are of order one
 _MIDDLE = {"minimax": 0.0, "non_saturating": 0.0, "least_squares": 0.5}  # the discriminator's output between its answers
 
 
-def energy_distance(a: Tensor, b: Tensor) -> float:
+def energy_distance(a: Tensor, b: Tensor, weight: Tensor | None = None) -> float:
     """2 E|X - Y| - E|X - X'| - E|Y - Y'| >= 0, zero for equal distributions only (Szekely & Rizzo 2013).
+
+    ``weight`` (n,) is that of the rows of a.
 
     Examples
     --------
@@ -33,10 +38,14 @@ def energy_distance(a: Tensor, b: Tensor) -> float:
     2.0
     """
 
-    def within(x: Tensor) -> Tensor:
-        return torch.cdist(x, x).sum() / max(1, len(x) * (len(x) - 1))
+    w, v = (a.new_ones(len(x)) / len(x) for x in (a, b))
+    w = w if weight is None else weight.to(a) / weight.sum()
 
-    return float(2 * torch.cdist(a, b).mean() - within(a) - within(b))
+    def within(x: Tensor, u: Tensor) -> Tensor:
+        pairs = 1 - u.square().sum()  # of different rows
+        return u @ torch.cdist(x, x) @ u / pairs if pairs > 1e-9 else pairs * 0
+
+    return float(2 * w @ torch.cdist(a, b) @ v - within(a, w) - within(b, v))
 
 
 def coverage(real: Tensor, generated: Tensor, k: int = _NEIGHBOURS) -> float:
@@ -69,16 +78,21 @@ class _Players(NeuralNet):
         return Batches(dataset, self.settings.batch_size, self.seed)
 
     def initialize_optimizer(self, triggered_directly: bool | None = None) -> _Players:
-        module, rate = self.module_, self.settings.learning_rate
+        self.start_afresh(self.settings.learning_rate)
+        return self
+
+    def start_afresh(self, rate: float) -> None:
+        """Both optimisers without a memory, and the mean of the generator from where it stands."""
+        module = self.module_
         # beta_1 = 0.5 as in the DCGAN paper (section 4); 0 with a penalty on the gradient, whose game it steadies
         betas = (0.0, 0.9) if self.game.loss == "wasserstein" else (0.5, 0.999)
-        self.optimizer_ = torch.optim.Adam(module.generator.parameters(), lr=rate, betas=betas, fused=True)
+        how = {"betas": betas, "weight_decay": self.settings.weight_decay, "fused": True}
+        self.optimizer_ = torch.optim.Adam(module.generator.parameters(), lr=rate, **how)
         self.discriminator_optimizer_ = torch.optim.Adam(
-            module.discriminator.parameters(), lr=rate * self.game.discriminator_rate, betas=betas, fused=True
+            module.discriminator.parameters(), lr=rate * self.game.discriminator_rate, **how
         )
         self.mean_ = {name: p.detach().clone() for name, p in module.generator.state_dict().items()}
         self.steps_ = 0
-        return self
 
     def run_single_epoch(self, iterator: Batches | None, training: bool, prefix: str, step_fn: Any, **_: Any) -> None:
         if iterator is None:
@@ -111,20 +125,23 @@ class _Players(NeuralNet):
             loss_d = (each * w).sum() / w.sum()
             if game.gradient_penalty:
                 c_of_real = None if module.tells_classes else c
-                slope = slope_penalty(game.loss, lambda at, c=c_of_real: module.judge(at, c), real, fake, generator)
+                slope = slope_penalty(game.loss, lambda at, c=c_of_real: module.judge(at, c), real, fake, generator, w)
                 loss_d = loss_d + game.gradient_penalty * slope
-            self.discriminator_optimizer_.zero_grad()
-            loss_d.backward()
-            self.discriminator_optimizer_.step()
+            self._step(self.discriminator_optimizer_, loss_d)
         fake = pack(module.generate(n, asked, generator), m)
         _, each = losses(on_real.detach(), module.judge(fake, c_asked), game.label_smoothing)
         loss_g = each.mean()
-        self.optimizer_.zero_grad()
-        loss_g.backward()
-        self.optimizer_.step()
+        self._step(self.optimizer_, loss_g)
         self._follow()
         D = torch.sigmoid if game.loss in ("minimax", "non_saturating") else lambda a: a
         return torch.stack([loss_g, loss_d, D(on_real).mean(), D(on_fake).mean()]).detach().double().cpu()
+
+    def _step(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+        optimizer.zero_grad()
+        loss.backward()
+        if self.settings.gradient_clip is not None:
+            nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], self.settings.gradient_clip)
+        optimizer.step()
 
     def _asked(self, c: Tensor | None, generator: torch.Generator) -> Tensor | None:
         """Classes of the rows to generate: those of the batch, drawn where they are not known."""
@@ -149,6 +166,7 @@ class _Players(NeuralNet):
     def cut(self, best: dict[str, Tensor]) -> None:
         """Go on from the best weights at a tenth of the rates."""
         self.module_.load_state_dict(best)
+        self.mean_ = {name: p.detach().clone() for name, p in self.module_.generator.state_dict().items()}
         for optimizer in (self.optimizer_, self.discriminator_optimizer_):
             for group in optimizer.param_groups:
                 group["lr"] *= _CUT
@@ -163,12 +181,14 @@ def play(
     settings: Settings,
     seed: int,
     monitor: Any = None,
+    goes_on: bool = False,
 ) -> Trained:
     """Train both players; keep the generator whose rows are nearest to the held-out ones.
 
     Losses of the players say little about the rows. What is watched is the energy distance between held-out rows and as
     many generated from noise that is the same in every epoch. After ``n_iter_no_change`` epochs without a smaller one,
-    training goes on from the best weights at a tenth of the rates; and after as many again it ends.
+    training goes on from the best weights at a tenth of the rates; and after as many again it ends. A loss that is no number, or
+    beyond a million, does the same, three times.
 
     Parameters
     ----------
@@ -183,6 +203,8 @@ def play(
     settings : Settings
     seed : int
     monitor : object, optional
+    goes_on : bool
+        The module has learnt already: its rows are the ones to beat.
 
     Returns
     -------
@@ -192,67 +214,116 @@ def play(
     Raises
     ------
     TrainingDiverged
-        If a loss becomes infinite or NaN.
+        If a loss stays so.
     """
-    device = torch.device(settings.device)
-    module.to(device=device, dtype=torch.float32)
-    rows = rows.to(device, torch.float32)
-    watched = rows if held_out is None else held_out.to(device, torch.float32)
+    device, dtype = torch.device(settings.device), torch.float64 if settings.precision == "float64" else torch.float32
+    module.to(device=device, dtype=dtype)
+    rows = rows.to(device, dtype)
+    watched = rows if held_out is None else held_out.to(device, dtype)
     watched = watched.take(torch.randperm(len(watched), generator=seeded(seed, 3))[:_JUDGED].to(device))
     share = None if share is None else torch.as_tensor(share, dtype=torch.float64)
     net = _Players(module, game, share, settings, seed, max_epochs=settings.max_epochs, device=settings.device, verbose=0)
     net.initialize()
-    best, nearest, waited, cuts, lines, began = copy_state(module), np.inf, 0, 0, [], time.perf_counter()
+    best, lines, broken, began = copy_state(module), [], [], time.perf_counter()
+    before = _judged(net, watched)[1]
+    nearest = mark = before if goes_on else np.inf
+    waited, cuts, rate = 0, 0, settings.learning_rate
     converged = interrupted = False
     try:
         while len(net.history) < settings.max_epochs and not converged:
             if monitor is not None:
                 monitor.epoch_begins()
             net.fit_loop(rows, epochs=1)
-            line = _line(net, watched, began)
+            line = _line(net, watched, rate, began)
             lines.append(line)
-            if not np.isfinite([line["generator_loss"], line["discriminator_loss"], line["energy_distance"]]).all():
-                raise TrainingDiverged(
-                    f"The game broke up in epoch {line['epoch']} (losses {line['generator_loss']:g} and "
-                    f"{line['discriminator_loss']:g}): lower learning_rate or discriminator_rate, or set gradient_penalty."
-                )
+            told = np.abs([line["generator_loss"], line["discriminator_loss"], line["energy_distance"]])
+            whole = bool((told < _ABSURD).all())
+            if not whole:
+                broken.append(f"epoch {line['epoch']} at learning_rate={rate:g}")
+                if len(broken) > _RESTARTS:
+                    raise TrainingDiverged(
+                        f"The losses became {line['generator_loss']:g} and {line['discriminator_loss']:g} in "
+                        f"{', then in '.join(broken)}: lower learning_rate or discriminator_rate, or set gradient_penalty or "
+                        "gradient_clip."
+                    )
+            elif line["energy_distance"] < nearest:
+                best, nearest = net.learnt(), line["energy_distance"]
             waited += 1
-            if line["energy_distance"] < nearest:
-                best, nearest, waited = net.learnt(), line["energy_distance"], 0
-            converged = monitor is not None and monitor.epoch_ends(line, net.learnt)
-            if waited >= settings.n_iter_no_change:
-                converged = converged or cuts == settings.n_cuts
-                cuts, waited = cuts + 1, 0
+            if nearest < mark - settings.tol:
+                mark, waited = nearest, 0
+            if not whole:
+                rate, waited = rate * _CUT, 0
+                module.load_state_dict(best)
+                net.start_afresh(rate)
+            elif waited >= settings.n_iter_no_change:
+                converged = cuts == settings.n_cuts
+                cuts, waited, rate = cuts + 1, 0, rate * _CUT
                 net.cut(best)
+            stopped = monitor is not None and monitor.epoch_ends(line, net.learnt)
+            converged = converged or stopped
     except KeyboardInterrupt:
         interrupted = True
     module.load_state_dict(best)
+    if broken and not interrupted:
+        warnings.warn(
+            f"A loss became infinite, NaN or absurd in {', then in '.join(broken)}; training went on at a tenth of the rate.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    if lines and not interrupted and not goes_on and not nearest < before:
+        warnings.warn(
+            "Generated rows are no nearer to the real ones than before training: lower learning_rate, or raise max_epochs.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
     if lines and not interrupted:
-        _warn_of_collapse(module, watched, net._asked(watched.c, seeded(seed, 2)), seed)
+        # a few held-out rows would not tell modes apart
+        seen = (
+            watched
+            if len(rows) < len(watched)
+            else rows.take(torch.randperm(len(rows), generator=seeded(seed, 3))[:_JUDGED].to(device))
+        )
+        _warn_of_collapse(module, seen, net._asked(seen.c, seeded(seed, 2)), seed)
     return Trained(best, lines, len(lines), interrupted, converged)
 
 
-def _line(net: _Players, watched: Rows, began: float) -> dict:
+def _line(net: _Players, watched: Rows, rate: float, began: float) -> dict:
     """A line of the history: the players' losses, and how near the averaged generator's rows are."""
-    last, module, m = net.history[-1], net.module_, net.game.packing
-    line = {"epoch": len(net.history), "generator_loss": last["generator_loss"], "discriminator_loss": last["discriminator_loss"]}
+    last = net.history[-1]
+    accuracy, distance = _judged(net, watched)
+    return {
+        "epoch": len(net.history),
+        "generator_loss": last["generator_loss"],
+        "discriminator_loss": last["discriminator_loss"],
+        "discriminator_accuracy": accuracy,
+        "d_real": last["d_real"],
+        "d_generated": last["d_generated"],
+        "energy_distance": distance,
+        "learning_rate": rate,
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def _judged(net: _Players, watched: Rows) -> tuple[float, float]:
+    """The discriminator's accuracy on rows to watch and as many of the averaged generator, and the distance between them."""
+    module, m = net.module_, net.game.packing
     own, noise = copy_state(module), seeded(net.seed, 2)
     module.load_state_dict(net.learnt())
     module.eval()
     with torch.no_grad():
-        asked = net._asked(watched.c, noise)
-        real, fake = module.show(watched.x, noise), module.generate(len(watched), asked, noise)
-        c = None if module.tells_classes else pack(asked, m)
-        on_real, on_fake = (module.judge(pack(a, m), c) for a in (real, fake))
+        asked, times = net._asked(watched.c, noise), -(-_DRAWN // len(watched))
+        many = None if asked is None else asked.repeat(times, 1)
+        real, fake = module.show(watched.x, noise), module.generate(times * len(watched), many, noise)
+        on_real, on_fake = (
+            module.judge(pack(a, m), None if module.tells_classes else pack(c, m)) for a, c in ((real, asked), (fake, many))
+        )
         middle = _MIDDLE.get(net.game.loss)
         middle = (on_real.mean() + on_fake.mean()) / 2 if middle is None else middle
-        line["discriminator_accuracy"] = float(((on_real > middle).double().mean() + (on_fake <= middle).double().mean()) / 2)
-        line["d_real"], line["d_generated"] = last["d_real"], last["d_generated"]
-        line["energy_distance"] = energy_distance(*(_beside(module.compared(a), asked) for a in (real, fake)))
+        accuracy = float(((on_real > middle).double().mean() + (on_fake <= middle).double().mean()) / 2)
+        shown = (_beside(module.compared(a), c) for a, c in ((real, asked), (fake, many)))
+        distance = energy_distance(*shown, watched.w)
     module.load_state_dict(own)
-    rate = net.optimizer_.param_groups[0]["lr"]
-    line["learning_rate"], line["seconds"] = rate, time.perf_counter() - began
-    return line
+    return accuracy, distance
 
 
 def _beside(features: Tensor, c: Tensor | None) -> Tensor:
@@ -260,15 +331,15 @@ def _beside(features: Tensor, c: Tensor | None) -> Tensor:
 
 
 @torch.no_grad()
-def _warn_of_collapse(module: nn.Module, watched: Rows, asked: Tensor | None, seed: int) -> None:
+def _warn_of_collapse(module: nn.Module, seen: Rows, asked: Tensor | None, seed: int) -> None:
     module.eval()
     noise = seeded(seed, 2)
-    real, fake = (module.compared(a) for a in (module.show(watched.x, noise), module.generate(len(watched), asked, noise)))
-    found = coverage(real, fake)
+    real, fake = (module.compared(a) for a in (module.show(seen.x, noise), module.generate(len(seen), asked, noise)))
+    found = coverage(real, fake, max(_NEIGHBOURS, len(real) // 50))
     if found < _COLLAPSED:
         warnings.warn(
-            f"Only {found:.0%} of the rows have a generated one nearby: modes are missing. Set gradient_penalty, packing=2 or "
-            "another loss, or train for longer.",
+            f"Only {found:.0%} of the rows have a generated one nearby: modes are missing, or training was short. "
+            "Raise max_epochs, or set gradient_penalty, packing=2 or another loss.",
             ConvergenceWarning,
             stacklevel=2,
         )

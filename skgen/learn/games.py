@@ -100,8 +100,18 @@ def pack(rows: Tensor | None, m: int) -> Tensor | None:
     return rows[: n * m].reshape(n, m * rows.shape[1], *rows.shape[2:])
 
 
-def slope_penalty(loss: str, judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
-    """What the discriminator pays for its slope: about 1 between real and generated rows, or small at real ones."""
+def slope_penalty(
+    loss: str,
+    judge: Callable[[Tensor], Tensor],
+    real: Tensor,
+    fake: Tensor,
+    generator: torch.Generator,
+    weight: Tensor | None = None,
+) -> Tensor:
+    """What the discriminator pays for its slope: about 1 between real and generated rows, or small at real ones.
+
+    ``weight`` (n,) is that of the real rows.
+    """
     if loss == "wasserstein":
         # E (|grad D(x~)| - 1)^2 between real and generated rows (Gulrajani et al. 2017, eq. 3)
         share = torch.rand(len(real), *[1] * (real.dim() - 1), generator=generator, dtype=torch.float64).to(real)
@@ -111,4 +121,5 @@ def slope_penalty(loss: str, judge: Callable[[Tensor], Tensor], real: Tensor, fa
         at = real.detach().requires_grad_(True)
     (slope,) = torch.autograd.grad(judge(at).sum(), at, create_graph=True)
     square = slope.flatten(1).square().sum(dim=1)
-    return ((square + 1e-12).sqrt() - 1).square().mean() if loss == "wasserstein" else 0.5 * square.mean()
+    each = ((square + 1e-12).sqrt() - 1).square() if loss == "wasserstein" else 0.5 * square
+    return each.mean() if weight is None else (each * weight).sum() / weight.sum()

@@ -11,6 +11,9 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 __all__ = ["CallbackSupportMixin", "Monitor", "with_callbacks"]
 
 
+_TOLD = ("train_loss", "valid_loss", "generator_loss", "discriminator_loss", "energy_distance")
+
+
 class Monitor:
     """The epochs of one fit as scikit-learn tasks, and a line each if ``verbose``.
 
@@ -62,7 +65,7 @@ class Monitor:
         """
         if self._verbose and line["epoch"] % self._verbose == 0:
             parts = [f"epoch {line['epoch']:4d}"]
-            parts += [f"{name.removesuffix('_loss')} {line[name]:.4f}" for name in ("train_loss", "valid_loss") if name in line]
+            parts += [f"{name.removesuffix('_loss')} {line[name]:.4f}" for name in _TOLD if name in line]
             print(
                 "   ".join([*parts, f"rate {line['learning_rate']:.1e}", f"{time.perf_counter() - self._begin:.1f} s"]), flush=True
             )

@@ -38,6 +38,8 @@ class AdversarialModel(NeuralModel):
     # discriminator wins on a ring (accuracy 0.8, half the rows between the modes), with 1 no loss does; patience of 10
     # epochs ended games that were still getting better.
     n_iter_no_change: Annotated[int, Interval(1)] = 30
+    gradient_clip: Annotated[float, Interval(0, open_low=True)] | None = None
+    tol: Annotated[float, Interval(0)] = 0.0
     loss: Literal["minimax", "non_saturating", "least_squares", "wasserstein"] = "non_saturating"
     discriminator_steps: Annotated[int, Interval(1)] = 1
     discriminator_rate: Annotated[float, Interval(0, open_low=True)] = 1.0
@@ -65,6 +67,13 @@ class AdversarialModel(NeuralModel):
 
     def _validate_parameters(self) -> None:
         super()._validate_parameters()
+        for name, usual in (("optimizer", "adam"), ("checkpoint", None)):
+            if getattr(self, name) != usual:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} is not for two players: {type(self).__name__} takes {usual!r} only."
+                )
+        if self.precision == "bfloat16":
+            raise ValueError(f"{type(self).__name__} is trained with precision='float32' or 'float64'.")
         if self.classifier == "discriminator" and self.class_conditional == "separate":
             raise ValueError(
                 "classifier='discriminator' needs one discriminator for all classes, and class_conditional='separate' trains one "
@@ -84,6 +93,10 @@ class AdversarialModel(NeuralModel):
         self._partly_labelled = True
         return super()._fit_partly_labelled(*args)
 
+    def _build(self, n_classes: int, seed: int, rows: Rows | None = None, start: dict | None = None) -> nn.Module:
+        self._goes_on = start is not None
+        return super()._build(n_classes, seed, rows, start)
+
     def _learn(
         self, module: nn.Module, share: Any, rows: Rows, held_out: Rows | None, settings: Settings, seed: int, **how: Any
     ) -> Trained:
@@ -96,7 +109,8 @@ class AdversarialModel(NeuralModel):
             self.averaging,
             self._packed(0 if rows.c is None else rows.c.shape[1]),
         )
-        trained = play(module, game, share, rows, held_out, settings, seed, monitor=how.get("monitor"))
+        goes_on = vars(self).pop("_goes_on")
+        trained = play(module, game, share, rows, held_out, settings, seed, monitor=how.get("monitor"), goes_on=goes_on)
         self._class_share = np.ones(1) if share is None else np.asarray(share, dtype=float)
         self._watched = (rows if held_out is None else held_out).take(slice(0, _WATCHED))
         return trained
@@ -114,7 +128,7 @@ class AdversarialModel(NeuralModel):
         rng = np.random.default_rng(0)
         if self.density == "parzen":
             drawn = [self._sample_class(k, self.n_parzen, rng) for k in range(max(1, self._n_classes))]
-            self._estimate = Window.chosen(self.columns_, drawn, x, code)
+            self._estimate = Window.chosen(self.columns_, drawn, x, code, watched.w.double().cpu().numpy()[known])
         else:
             self._estimate = Observation.chosen(self, x, code, self.n_annealing)
 
@@ -131,6 +145,15 @@ class AdversarialModel(NeuralModel):
             x = self._tensor(X)
             heads = self._network.heads(self._network.show(x, None))
             return torch.log_softmax(heads, dim=1).cpu().numpy() + log_marginal - log_share
+
+    def _sample_missing_class(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return self._sample_missing(X, rng)  # there is one generator for all classes, and it answers no questions
+
+    def _n_parameters(self) -> int:
+        raise AttributeError(
+            f"{type(self).__name__} has no likelihood that its weights maximise, so that n_parameters_, bic and aic are undefined: "
+            "compare by skgen.evaluate.sample_report."
+        )
 
     # ---- what a user asks of the players
 
@@ -159,7 +182,8 @@ class AdversarialModel(NeuralModel):
         ----------
         X : array-like or data frame of shape (n, d)
         y : array-like of shape (n,), or one label
-            Needed after ``fit(X, y)``.
+            Needed after ``fit(X, y)``, unless the discriminator has K + 1 classes (``classifier="discriminator"``, or rows
+            without a label): then, without y, how real the row is as one of any class.
 
         Returns
         -------
@@ -177,8 +201,8 @@ class AdversarialModel(NeuralModel):
         if np.isnan(coded).any():
             raise ValueError(f"{type(self).__name__} cannot judge rows with missing cells: impute them first.")
         Z, _ = self._coding.encode(coded)
-        net, c = part._network, self._asked_classes(y, len(Z))
-        m = part._packed(part._n_classes)
+        net, m = part._network, part._packed(part._n_classes)
+        c = None if y is None and net.tells_classes else self._asked_classes(y, len(Z))
         with torch.inference_mode():
             shown = net.show(part._tensor(Z), None)
             out = net.judge(torch.cat([shown] * m, dim=1), None if c is None else torch.cat([c] * m, dim=1))

@@ -39,14 +39,21 @@ class Window:
         self._sums = [KernelSum(kernel, rows, np.ones(len(rows))) for rows in self.drawn]
 
     @classmethod
-    def chosen(cls, columns: Columns, drawn: list[np.ndarray], x: np.ndarray, code: np.ndarray) -> Window:
+    def chosen(cls, columns: Columns, drawn: list[np.ndarray], x: np.ndarray, code: np.ndarray, weight: np.ndarray) -> Window:
         """With the bandwidth under which the rows x of classes ``code`` are likeliest."""
-        tried = [cls(columns, drawn, x.std(axis=0), float(h)) for h in _BANDWIDTHS]
+        spread = np.sqrt(np.average((x - np.average(x, axis=0, weights=weight)) ** 2, axis=0, weights=weight))
+        present, found = np.unique(code), {}
 
-        def total(window: Window) -> float:
-            return sum(float(window._sums[k].log_prob(x[code == k]).sum()) for k in np.unique(code))
+        def total(i: int) -> float:
+            if i not in found:
+                window = cls(columns, drawn, spread, float(_BANDWIDTHS[i]))
+                found[i] = window, sum(float(weight[code == k] @ window._sums[k].log_prob(x[code == k])) for k in present)
+            return found[i][1]
 
-        return max(tried, key=total)
+        # every third bandwidth, then those beside the best
+        best = max(range(1, len(_BANDWIDTHS), 3), key=total)
+        best = max(range(max(0, best - 2), min(best + 3, len(_BANDWIDTHS))), key=total)
+        return found[best][0]
 
     def log_prob_classes(self, part: Any, X: np.ndarray) -> np.ndarray:
         return np.stack([one.log_prob(X) for one in self._sums]).T

@@ -223,4 +223,10 @@ class DCGAN(AdversarialModel):
 
     def _image(self, d: int) -> tuple[int, int, int]:
         """Height, width and channels; one line of pixels if no shape is given."""
-        return (1, d, 1) if self.image_shape is None else (*self.image_shape, 1)[:3]
+        if self.image_shape is None:
+            return 1, d, 1
+        shape = tuple(self.image_shape)
+        whole = all(isinstance(s, (int, np.integer)) and not isinstance(s, bool) and s > 0 for s in shape)
+        if not whole or len(shape) not in (2, 3):
+            raise ValueError(f"image_shape={self.image_shape!r} must be (height, width) or (height, width, channels).")
+        return (*shape, 1)[:3]
