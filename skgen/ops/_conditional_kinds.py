@@ -151,15 +151,18 @@ class Binary(_Kind):
 
     def start(self, X: np.ndarray, weight: np.ndarray, centre: np.ndarray, width: np.ndarray) -> np.ndarray:
         """Log-odds (g, 1) of the counts with half a pseudo-row each."""
-        one = weight @ (X == 1) + 0.5
-        zero = weight @ (X == 0) + 0.5
-        return np.log(one / zero)[:, None]
+        one, zero = self._counts(X, weight)
+        return np.log((one + 0.5) / (zero + 0.5))[:, None]
 
     def start_of_classes(self, X: np.ndarray, weights: np.ndarray, start: np.ndarray, *units: np.ndarray) -> np.ndarray:
         share = 1 / (1 + np.exp(-start[:, 0]))
-        one = weights @ (X == 1) + _PRIOR_ROWS * share
-        zero = weights @ (X == 0) + _PRIOR_ROWS * (1 - share)
-        return (np.log(one / zero) - start[:, 0])[:, :, None]
+        one, zero = self._counts(X, weights)
+        odds = (one + _PRIOR_ROWS * share) / (zero + _PRIOR_ROWS * (1 - share))
+        return (np.log(odds) - start[:, 0])[:, :, None]
+
+    def _counts(self, X: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weighted ones and zeros of each column, NaN left out."""
+        return weights @ (X == 1), weights @ (X == 0)
 
 
 class Grey(Binary):
@@ -195,17 +198,8 @@ class Grey(Binary):
     def mean(self, p: Tensor, centre: Tensor, width: Tensor) -> Tensor:
         return torch.sigmoid(p[0]).clamp(_LEAST_GREY, 1 - _LEAST_GREY)
 
-    def start(self, X: np.ndarray, weight: np.ndarray, centre: np.ndarray, width: np.ndarray) -> np.ndarray:
-        """Log-odds (g, 1) of the mean with half a pseudo-row at each end."""
-        one = weight @ np.nan_to_num(X) + 0.5
-        zero = weight @ np.nan_to_num(1 - X) + 0.5
-        return np.log(one / zero)[:, None]
-
-    def start_of_classes(self, X: np.ndarray, weights: np.ndarray, start: np.ndarray, *units: np.ndarray) -> np.ndarray:
-        share = 1 / (1 + np.exp(-start[:, 0]))
-        one = weights @ np.nan_to_num(X) + _PRIOR_ROWS * share
-        zero = weights @ np.nan_to_num(1 - X) + _PRIOR_ROWS * (1 - share)
-        return (np.log(one / zero) - start[:, 0])[:, :, None]
+    def _counts(self, X: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return weights @ np.nan_to_num(X), weights @ np.nan_to_num(1 - X)  # a grey cell is so much white and so much black
 
 
 #: Least and greatest mean of a grey value: log p of a cell is at most about 6.9 nats, and one at the wrong end costs a thousand.
