@@ -63,6 +63,7 @@ class _Players(NeuralNet):
     def __init__(self, module: nn.Module, game: Game, share: Tensor | None, settings: Settings, seed: int, **kwargs: Any):
         super().__init__(module, criterion=nn.Identity, **kwargs)
         self.game, self.share, self.settings, self.seed = game, share, settings, seed
+        self.labelled: Rows | None = None
 
     @property
     def _default_callbacks(self) -> list:
@@ -224,6 +225,8 @@ def play(
     share = None if share is None else torch.as_tensor(share, dtype=torch.float64)
     net = _Players(module, game, share, settings, seed, max_epochs=settings.max_epochs, device=settings.device, verbose=0)
     net.initialize()
+    if rows.c is not None and bool(torch.isnan(rows.c).any()):  # held-out rows with a label may be too few to tell classes by
+        net.labelled = rows.take(torch.nonzero(~torch.isnan(rows.c[:, 0]))[:, 0][:_JUDGED])
     best, lines, broken, began = copy_state(module), [], [], time.perf_counter()
     before = _judged(net, watched)[1]
     nearest = mark = before if goes_on else np.inf
@@ -320,14 +323,26 @@ def _judged(net: _Players, watched: Rows) -> tuple[float, float]:
         middle = _MIDDLE.get(net.game.loss)
         middle = (on_real.mean() + on_fake.mean()) / 2 if middle is None else middle
         accuracy = float(((on_real > middle).double().mean() + (on_fake <= middle).double().mean()) / 2)
-        shown = (_beside(module.compared(a), c) for a, c in ((real, asked), (fake, many)))
-        distance = energy_distance(*shown, watched.w)
+        distance = _distance(net, watched, real, fake, many, noise)
     module.load_state_dict(own)
     return accuracy, distance
 
 
-def _beside(features: Tensor, c: Tensor | None) -> Tensor:
-    return features if c is None else torch.cat([features, c.to(features)], dim=1)
+def _distance(net: _Players, watched: Rows, real: Tensor, fake: Tensor, c_fake: Tensor | None, noise: torch.Generator) -> float:
+    """Of rows beside their labels; where some have none, of rows without them, and of those with one beside it."""
+    module = net.module_
+    real, fake = module.compared(real), module.compared(fake)
+    if c_fake is None:
+        return energy_distance(real, fake, watched.w)
+    if net.labelled is None:
+        return energy_distance(_beside(real, watched.c), _beside(fake, c_fake), watched.w)
+    own = net.labelled
+    beside = _beside(module.compared(module.show(own.x, noise)), own.c), _beside(fake, c_fake)
+    return energy_distance(real, fake, watched.w) + energy_distance(*beside, own.w)
+
+
+def _beside(features: Tensor, c: Tensor) -> Tensor:
+    return torch.cat([features, c.to(features)], dim=1)
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from skgen.learn.adversarial import play
 from skgen.learn.games import Game
 from skgen.learn.gradient import Rows, Settings, Trained
-from skgen.models.implicit._window import Observation, Window
+from skgen.models.implicit._window import Observation, Watched, Window
 from skgen.neural import NeuralModel
 from skgen.parameters import Interval
 
@@ -119,18 +119,21 @@ class AdversarialModel(NeuralModel):
 
     def _set_weights(self, state: dict[str, Tensor]) -> None:
         super()._set_weights(state)
-        watched = vars(self).pop("_watched", None)
-        if watched is None:  # a snapshot while training: its draws are asked for, not its density
+        rows = vars(self).pop("_watched", None)
+        if rows is None:  # a snapshot while training: its draws are asked for, not its density
             return
-        known = np.ones(len(watched), dtype=bool) if watched.c is None else ~torch.isnan(watched.c[:, 0]).cpu().numpy()
-        x = watched.x.double().cpu().numpy()[known]
-        code = np.zeros(len(x), dtype=int) if watched.c is None else watched.c.argmax(dim=1).cpu().numpy()[known]
-        rng = np.random.default_rng(0)
+        x, weight = (a.double().cpu().numpy() for a in (rows.x, rows.w))
+        code = np.zeros(len(x), dtype=int)
+        if rows.c is not None:
+            c = rows.c.cpu().numpy()
+            code = np.where(np.isnan(c[:, 0]), -1, c.argmax(axis=1))
+        watched = Watched(x, code, weight, self._class_share)
         if self.density == "parzen":
+            rng = np.random.default_rng(0)
             drawn = [self._sample_class(k, self.n_parzen, rng) for k in range(max(1, self._n_classes))]
-            self._estimate = Window.chosen(self.columns_, drawn, x, code, watched.w.double().cpu().numpy()[known])
+            self._estimate = Window.chosen(self.columns_, drawn, watched)
         else:
-            self._estimate = Observation.chosen(self, x, code, self.n_annealing)
+            self._estimate = Observation.chosen(self, watched, self.n_annealing)
 
     def _log_prob_classes(self, X: np.ndarray) -> np.ndarray:
         if "_network" not in vars(self):

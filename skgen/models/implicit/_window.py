@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,12 +13,37 @@ from skgen.ops.annealing import annealed_log_marginal
 from skgen.ops.kernels import Kernel, KernelSum
 from skgen.tables import Columns
 
-__all__ = ["Observation", "Window"]
+__all__ = ["Observation", "Watched", "Window"]
 
 _BANDWIDTHS = np.geomspace(0.02, 2.0, 15)  # of kernels, in units of a column's spread
 _WIDTHS = (0.03, 0.1, 0.3, 1.0)  # of the noise about G(z)
 _FEW = 50  # rows by which that width is chosen
 _ROWS = 256  # of one pass of chains
+
+
+@dataclass
+class Watched:
+    """Coded rows by which a width is chosen: x (n, d), their classes (-1: not known), weights, and p(y)."""
+
+    x: np.ndarray
+    code: np.ndarray
+    weight: np.ndarray
+    share: np.ndarray
+
+    def first(self, n: int) -> Watched:
+        return Watched(self.x[:n], self.code[:n], self.weight[:n], self.share)
+
+    def total(self, log_prob: Callable[[int, np.ndarray], np.ndarray]) -> float:
+        """Weighted log-likelihood, from ``log_prob(k, rows)`` = log p(x | y = k) of some rows."""
+        log_p = np.empty(len(self.x))
+        for k in np.unique(self.code):
+            at = self.code == k
+            if k >= 0:
+                log_p[at] = log_prob(int(k), at)
+            else:  # log sum_y p(y) p(x | y)
+                each = [np.log(share) + log_prob(j, at) for j, share in enumerate(self.share)]
+                log_p[at] = np.logaddexp.reduce(each, axis=0)
+        return float(self.weight @ log_p)
 
 
 class Window:
@@ -39,15 +66,15 @@ class Window:
         self._sums = [KernelSum(kernel, rows, np.ones(len(rows))) for rows in self.drawn]
 
     @classmethod
-    def chosen(cls, columns: Columns, drawn: list[np.ndarray], x: np.ndarray, code: np.ndarray, weight: np.ndarray) -> Window:
-        """With the bandwidth under which the rows x of classes ``code`` are likeliest."""
+    def chosen(cls, columns: Columns, drawn: list[np.ndarray], watched: Watched) -> Window:
+        """With the bandwidth under which the watched rows are likeliest."""
+        x, weight, found = watched.x, watched.weight, {}
         spread = np.sqrt(np.average((x - np.average(x, axis=0, weights=weight)) ** 2, axis=0, weights=weight))
-        present, found = np.unique(code), {}
 
         def total(i: int) -> float:
             if i not in found:
                 window = cls(columns, drawn, spread, float(_BANDWIDTHS[i]))
-                found[i] = window, sum(float(weight[code == k] @ window._sums[k].log_prob(x[code == k])) for k in present)
+                found[i] = window, watched.total(lambda k, at: window._sums[k].log_prob(x[at]))
             return found[i][1]
 
         # every third bandwidth, then those beside the best
@@ -73,15 +100,11 @@ class Observation:
         self.width, self.n_steps = width, n_steps
 
     @classmethod
-    def chosen(cls, part: Any, x: np.ndarray, code: np.ndarray, n_steps: int) -> Observation:
-        """With the width of noise under which some rows of known classes are likeliest."""
-        x, code = x[:_FEW], code[:_FEW]
+    def chosen(cls, part: Any, watched: Watched, n_steps: int) -> Observation:
+        """With the width of noise under which some of the watched rows are likeliest."""
+        few = watched.first(_FEW)
         tried = [cls(h, n_steps) for h in _WIDTHS]
-
-        def total(one: Observation) -> float:
-            return sum(float(one._log_prob(part, x[code == k], int(k)).sum()) for k in np.unique(code))
-
-        return max(tried, key=total)
+        return max(tried, key=lambda one: few.total(lambda k, at: one._log_prob(part, few.x[at], k)))
 
     def _log_prob(self, part: Any, X: np.ndarray, k: int) -> np.ndarray:
         found = []

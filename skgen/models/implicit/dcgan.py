@@ -190,8 +190,8 @@ class DCGAN(AdversarialModel):
     --------
     >>> from sklearn.datasets import load_digits
     >>> from skgen import DCGAN
-    >>> X = load_digits().data[:200].astype(int)
-    >>> model = DCGAN(image_shape=(8, 8), channels=(8, 16), max_epochs=2, random_state=0).fit(X)
+    >>> X = load_digits().data[load_digits().target == 0].astype(int)
+    >>> model = DCGAN(image_shape=(8, 8), channels=(8, 16), learning_rate=2e-3, max_epochs=30, random_state=0).fit(X)
     >>> model.sample(3).shape
     (3, 64)
     """
