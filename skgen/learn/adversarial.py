@@ -18,7 +18,7 @@ from skgen.learn.gradient import Batches, Rows, Settings, Trained, TrainingDiver
 __all__ = ["coverage", "energy_distance", "play"]
 
 _JUDGED = 1000  # rows on either side of the two-sample statistic
-_DRAWN = 500  # generated rows for that statistic, at least: with as few as are held out, chance would choose the weights
+_DRAWN = 300  # generated rows for that statistic, at least: with as few as are held out, chance would choose the weights
 _NEIGHBOURS = 5
 _COLLAPSED = 0.5  # share of real rows near a generated one, below which modes are missing
 _CUT = 0.1  # what the rates are multiplied by when the distance falls no more, and when a loss is no number

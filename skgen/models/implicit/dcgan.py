@@ -206,11 +206,11 @@ class DCGAN(AdversarialModel):
         {
             "channels": (32,),
             "n_latent": 4,
-            "max_epochs": 4,
-            "batch_size": 64,
+            "max_epochs": 3,
+            "batch_size": 128,
             "learning_rate": 5e-3,
             "discriminator_rate": 8.0,
-            "n_parzen": 200,
+            "n_parzen": 50,
             "classifier": "discriminator",
         }
     )

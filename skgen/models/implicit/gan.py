@@ -147,11 +147,11 @@ class GAN(AdversarialModel):
         {
             "hidden_layer_sizes": (32,),
             "n_latent": 4,
-            "max_epochs": 2,
+            "max_epochs": 1,
             "batch_size": 64,
-            "learning_rate": 2e-2,
+            "learning_rate": 4e-2,
             "gradient_penalty": 0.0,
-            "n_parzen": 200,
+            "n_parzen": 50,
             "classifier": "discriminator",
         }
     )
