@@ -85,15 +85,21 @@ def mlp(seed=0):
     return lambda x: torch.tanh(x @ first) @ second
 
 
-def test_r1_is_half_the_squared_slope_at_real_rows():
-    judge, real, w = mlp(), randn(6, 3, seed=5), torch.tensor([1.0, 2, 1, 1, 3, 1], **torch64)
+def test_r1_and_r2_are_half_the_squared_slopes_at_both_rows():
+    judge, real, fake, w = mlp(), randn(6, 3, seed=5), randn(6, 3, seed=6), torch.tensor([1.0, 2, 1, 1, 3, 1], **torch64)
     eye, h = torch.eye(3, **torch64), 1e-5
-    slope = torch.stack([(judge(real + h * e) - judge(real - h * e)) / (2 * h) for e in eye], dim=1)
-    each = 0.5 * slope.square().sum(dim=1)
-    found = slope_penalty("non_saturating", judge, real, real + 100, seeded())
-    assert torch.isclose(found, each.mean(), rtol=1e-6)
-    assert torch.isclose(slope_penalty("minimax", judge, real, real, seeded(), w), (w * each).sum() / w.sum(), rtol=1e-6)
-    assert not torch.isclose(slope_penalty("minimax", judge, real + 1, real, seeded()), each.mean(), rtol=1e-2)
+
+    def half_square(rows):
+        slope = torch.stack([(judge(rows + h * e) - judge(rows - h * e)) / (2 * h) for e in eye], dim=1)
+        return 0.5 * slope.square().sum(dim=1)
+
+    r1, r2 = half_square(real), half_square(fake)
+    found = slope_penalty("non_saturating", judge, real, fake, seeded())
+    assert torch.isclose(found, r1.mean() + r2.mean(), rtol=1e-6)
+    weighted = slope_penalty("minimax", judge, real, fake, seeded(), w)
+    assert torch.isclose(weighted, (w * r1).sum() / w.sum() + r2.mean(), rtol=1e-6)
+    assert not torch.isclose(found, 2 * r1.mean(), rtol=1e-2)
+    assert not torch.isclose(found, weighted, rtol=1e-2)
 
 
 def test_the_wasserstein_penalty_asks_for_slope_one_between_the_rows():

@@ -108,18 +108,25 @@ def slope_penalty(
     generator: torch.Generator,
     weight: Tensor | None = None,
 ) -> Tensor:
-    """What the discriminator pays for its slope: about 1 between real and generated rows, or small at real ones.
+    """What the discriminator pays for its slope: about 1 between real and generated rows, or small at both.
 
     ``weight`` (n,) is that of the real rows.
     """
     if loss == "wasserstein":
         # E (|grad D(x~)| - 1)^2 between real and generated rows (Gulrajani et al. 2017, eq. 3)
         share = torch.rand(len(real), *[1] * (real.dim() - 1), generator=generator, dtype=torch.float64).to(real)
-        at = (share * real + (1 - share) * fake).requires_grad_(True)
-    else:
-        # R1: E |grad D(x)|^2 / 2 at real rows; with it the game converges (Mescheder et al. 2018, eq. 9)
-        at = real.detach().requires_grad_(True)
+        return _mean(((_square_slope(judge, share * real + (1 - share) * fake) + 1e-12).sqrt() - 1).square(), weight)
+    # R1 + R2: E |grad D|^2 / 2 at real and at generated rows (Mescheder et al. 2018, eqs. 9 and 10). R1 alone lets D become
+    # steep where only generated rows are, and modes of a ring were lost again after they had been found.
+    return 0.5 * (_mean(_square_slope(judge, real), weight) + _mean(_square_slope(judge, fake), None))
+
+
+def _square_slope(judge: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    """|grad D|^2 of each row, (n,), with a gradient of its own."""
+    at = rows.detach().requires_grad_(True)
     (slope,) = torch.autograd.grad(judge(at).sum(), at, create_graph=True)
-    square = slope.flatten(1).square().sum(dim=1)
-    each = ((square + 1e-12).sqrt() - 1).square() if loss == "wasserstein" else 0.5 * square
+    return slope.flatten(1).square().sum(dim=1)
+
+
+def _mean(each: Tensor, weight: Tensor | None) -> Tensor:
     return each.mean() if weight is None else (each * weight).sum() / weight.sum()

@@ -101,7 +101,7 @@ class GAN(AdversarialModel):
     label_smoothing : float
         Real rows are asked to be 1 less this (one-sided).
     gradient_penalty : float
-        Weight of the penalty on the discriminator's slope: at real rows (R1), or between real and generated ones for the
+        Weight of the penalty on the discriminator's slope: at real and at generated rows (R1, R2), or between them for the
         Wasserstein loss.
     spectral_norm : bool
         Divide each layer of the discriminator by its largest singular value.
