@@ -123,3 +123,22 @@ def test_binary_images_and_a_spare_line(zeros_and_ones):
 def test_a_wrong_shape_is_named(image_shape):
     with pytest.raises(ValueError, match="image_shape"):
         DCGAN(image_shape=image_shape).fit(DIGITS.data[:50].astype(int))
+
+
+@short
+def test_a_row_that_may_be_an_image_is_asked_about():
+    X = np.random.default_rng(0).normal(size=(30, 144))
+    with pytest.warns(skgen.ColumnWarning, match=r"image_shape=\(12, 12\)"):
+        DCGAN(channels=4, max_epochs=1, n_parzen=10, random_state=0).fit(X)
+
+
+def test_images_are_compared_pixel_by_pixel_in_units_of_their_deviation():
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(500, 16)) * np.repeat([0.0, 0.3, 1.0], [4, 4, 8]))
+    net = networks((4, 4))
+    net.initialise(x, torch.ones(500), None)
+    spread = net.compared(net.show(x, None)).std(dim=0, correction=0) * 4
+    overall = x.std(correction=0)
+    sd = x.std(dim=0, correction=0)
+    assert torch.allclose(spread, sd / torch.sqrt(sd**2 + (0.1 * overall) ** 2), rtol=1e-6)
+    assert spread[:4].max() == 0  # a pixel that is the same in all rows tells nothing
+    assert spread[4:].min() > 0.9

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from skgen.learn.games import class_logit
+from skgen.learn.gradient import Trained
 from skgen.models.implicit._base import AdversarialModel, discriminator_layer
 from skgen.models.implicit._table import relaxed_draw
 from skgen.parameters import Interval
+from skgen.reading import ColumnWarning
 from skgen.tables import Columns
 
 __all__ = ["DCGAN"]
 
 _WHITE = 0.01  # share of cells at an end of the range that makes it a colour
 _MARGIN = 0.1  # of the range beyond the largest cell seen, which tanh would reach only far out
+_MANY = 100  # columns, a square number of which are probably an image
+_QUIET = 0.1  # least deviation of a pixel when rows are compared, as a share of that of all pixels
 
 
 def _halving(side: tuple[int, int]) -> dict[str, tuple[int, int]]:
@@ -61,6 +67,7 @@ class _Networks(nn.Module):
         self.register_buffer("most", torch.from_numpy(np.where(kinds == "binary", 1.0, np.inf)))
         self.register_buffer("low", torch.from_numpy(np.zeros(())))
         self.register_buffer("high", torch.from_numpy(np.ones(())))
+        self.register_buffer("spread", torch.from_numpy(np.ones(len(kinds))))
 
         widths = [*reversed(channels), depth]
         steps: list[nn.Module] = [
@@ -90,6 +97,10 @@ class _Networks(nn.Module):
                 # black and white are ends of the range; where hardly a cell has that value, it is only the largest seen
                 lonely = (x == end.to(x)).double().mean() < _WHITE
                 buffer.copy_(end + _MARGIN * away if lonely else end)
+        if len(x):
+            cells = self.show(x, None).flatten(1).double()
+            spread = cells.std(dim=0, correction=0)
+            self.spread.copy_(torch.sqrt(spread.square() + (_QUIET * cells.std(correction=0)) ** 2).clamp(min=1e-12))
 
     def show(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         """Coded rows as images (n, channels, height, width) in [-1, 1]."""
@@ -101,8 +112,12 @@ class _Networks(nn.Module):
         return t.reshape(-1, height, width, depth).permute(0, 3, 1, 2)
 
     def compared(self, features: Tensor) -> Tensor:
-        """Features in which rows are compared with generated ones."""
-        return features.flatten(1)
+        """Features in which rows are compared with generated ones, of about the weight of a class.
+
+        Each pixel counts in units of its own deviation: else those at the rim, which are black in all rows, would not, and the
+        early images of a generator, blurred and right on average, would look nearer than sharp ones.
+        """
+        return features.flatten(1) / (self.spread.to(features) * self.spread.numel() ** 0.5)
 
     def heads(self, features: Tensor) -> Tensor:
         """The discriminator's outputs, one a class."""
@@ -220,6 +235,18 @@ class DCGAN(AdversarialModel):
         shape = self._image(len(columns))
         packing, tells_classes = self._packed(n_classes), self._tells_classes(n_classes)
         return _Networks(columns, shape, n_classes, self.n_latent, channels, packing, tells_classes, self.spectral_norm)
+
+    def _learn(self, *args: Any, **how: Any) -> Trained:
+        d = len(self.columns_)
+        if self.image_shape is None and d >= _MANY and math.isqrt(d) ** 2 == d:
+            side = math.isqrt(d)
+            warnings.warn(
+                f"Without image_shape a row of {d} columns is one line of pixels: if rows are images, give "
+                f"image_shape=({side}, {side}).",
+                ColumnWarning,
+                stacklevel=2,
+            )
+        return super()._learn(*args, **how)
 
     def _image(self, d: int) -> tuple[int, int, int]:
         """Height, width and channels; one line of pixels if no shape is given."""
