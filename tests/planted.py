@@ -98,6 +98,24 @@ class TwoPercentHigh(TinyGaussian):
         return super()._log_prob(X) + 0.02
 
 
+class AboveLogP(TinyGaussian):
+    likelihood = "bound"
+
+    def _log_prob(self, X):
+        return super()._log_prob(X) + 0.05
+
+
+class FallsWithDraws(TinyGaussian):
+    """As where log(number of draws) is taken off twice."""
+
+    n_samples_score: int = 10
+
+    likelihood = "bound"
+
+    def _log_prob_coded(self, coded):
+        return super()._log_prob_coded(coded) - np.log(self.n_samples_score)[..., None]
+
+
 class HalfLogDeterminant(TinyGaussian):
     def _log_prob(self, X):
         return super()._log_prob(X) + 0.25 * np.linalg.slogdet(self._covariance)[1]

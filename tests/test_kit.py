@@ -63,6 +63,7 @@ PLANTED = {
         planted_joint.ClassBefore: "opposite order",
         planted_joint.LearnsFromOthers: "alone",
     },
+    "bound_valid": {planted.AboveLogP: "above one", planted.FallsWithDraws: "it falls"},
     "marginal_consistent": {planted.FilledIn: "off the marginal", planted.FilledCoins: "off the marginal"},
     "bayes_identity": {
         planted.NoPrior: "Bayes' rule",

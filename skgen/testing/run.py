@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from sklearn.exceptions import SkipTestWarning
 
+import skgen.testing.bounds
 import skgen.testing.conditional
 import skgen.testing.contract
 import skgen.testing.files

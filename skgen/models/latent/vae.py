@@ -186,16 +186,16 @@ class VAE(CodeModel):
             return super()._log_prob_classes(X)
         return self._ask(X, lambda x, c, noise: self._network.log_prob(x, c, noise)[:, None])[:, :, 0].T
 
-    def _ask(self, X: np.ndarray, question: Any) -> np.ndarray:
-        """``question(x, c, noise) -> (n, m)`` for rows as members of every class, (K, n, m), a few at a time."""
-        K, S, out = max(1, self._n_classes), self.n_samples_score, []
+    def _ask(self, X: np.ndarray, question: Any, classes: Any = None) -> np.ndarray:
+        """``question(x, c, noise) -> (n, m)`` for rows as members of these classes, or of all, (K, n, m), a few at a time."""
+        classes, S, out = range(max(1, self._n_classes)) if classes is None else classes, self.n_samples_score, []
         with torch.inference_mode():
             noise = tuple(self._tensor(a) for a in fixed_noise(S, self.n_components))
             step = self._rows_at_once(S)
             for start in range(0, len(X), step):
                 x = self._tensor(X[start : start + step])
-                out.append(torch.stack([question(x, self._class(x, k), noise) for k in range(K)]).cpu().numpy())
-        return np.concatenate(out, axis=1) if out else np.empty((K, 0, 1))
+                out.append(torch.stack([question(x, self._class(x, k), noise) for k in classes]).cpu().numpy())
+        return np.concatenate(out, axis=1) if out else np.empty((len(classes), 0, 1))
 
     def _hand_on(self) -> None:
         """The number of draws acts without a refit."""
@@ -225,15 +225,19 @@ class VAE(CodeModel):
         coded, Z = self._coded_rows(X)
         self._hand_on()
         densities = self._fitted.densities_
-        # (K, n, 3): reconstruction, kl, bound
-        each = np.concatenate([density._ask(Z, density._network.terms) for density in densities])
-        reconstruction, kl, log_p = np.moveaxis(each, 2, 0)
         gain = self.columns_.log_jacobian(coded)
-        if "classes_" not in vars(self):
+        if y is not None:
+            codes, each = self._codes_given(y, len(Z)), np.empty((1, len(Z), 3))
+            for k in np.unique(codes):
+                at, one = codes == k, len(densities) > 1
+                density = densities[k if one else 0]
+                each[:, at] = density._ask(Z[at], density._network.terms, [0 if one else int(k)])
+        else:
+            each = np.concatenate([density._ask(Z, density._network.terms) for density in densities])
+        # (K, n) each
+        reconstruction, kl, log_p = np.moveaxis(each, 2, 0)
+        if y is not None or "classes_" not in vars(self):
             terms = reconstruction[0], kl[0], log_p[0]
-        elif y is not None:
-            at = self._codes_given(y, len(Z)), np.arange(len(Z))
-            terms = reconstruction[at], kl[at], log_p[at]
         else:
             # log p(x) >= sum_y q(y) [elbo_y + log p(y) - log q(y)], greatest at q(y) = softmax_y
             prior = self.class_log_prior_
