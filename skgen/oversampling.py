@@ -104,6 +104,9 @@ class GenerativeOverSampler(OneToOneFeatureMixin, Parameters):
             raise ValueError(f"y has shape {labels.shape} for {len(table)} rows: give one label a row.")
         if is_missing(labels).any():
             raise ValueError("y has missing labels: resample the rows that have one.")
+        unlabeled = getattr(self.model, "unlabeled", None)
+        if unlabeled is not None and is_missing(labels, unlabeled).any():
+            raise ValueError(f"y has rows without a label (unlabeled={unlabeled!r} of the model): resample the rows that have one.")
         self.sampling_strategy_ = rows_to_draw(self.sampling_strategy, labels)
         self.n_features_in_ = table.shape[1]
         vars(self).pop("feature_names_in_", None)

@@ -1,6 +1,7 @@
 """A generative adversarial network of convolutions: shapes, the paper's rules, and what is drawn."""
 
 import itertools
+import warnings
 
 import numpy as np
 import pytest
@@ -123,6 +124,21 @@ def test_binary_images_and_a_spare_line(zeros_and_ones):
 def test_a_wrong_shape_is_named(image_shape):
     with pytest.raises(ValueError, match="image_shape"):
         DCGAN(image_shape=image_shape).fit(DIGITS.data[:50].astype(int))
+
+
+@short
+def test_a_channel_that_is_nearly_empty_does_not_stretch_the_others():
+    X = DIGITS.data[:200]
+    sparse, constant = np.zeros_like(X), np.full_like(X, 7.0)
+    sparse[::4, 27] = 16
+    rows = np.stack([X, sparse, constant], axis=-1).reshape(200, -1)
+    settings = {"image_shape": (8, 8, 3), "channels": 4, "max_epochs": 2, "n_parzen": 20, "random_state": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", skgen.ColumnWarning)
+        drawn = DCGAN(**settings).fit(rows).sample(100).reshape(100, 64, 3)
+    assert (drawn[..., :2] > -3.5).all()
+    assert (drawn[..., :2] < 19.5).all()  # a tenth of the range beyond it
+    assert (drawn[..., 2] == 7).all()
 
 
 @short

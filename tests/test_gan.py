@@ -360,3 +360,30 @@ def test_latent_points_are_rows_and_neighbours_are_near():
     assert (LogisticRegression().fit(X, y).predict(rows) == 1).mean() > 0.9
     assert np.median(np.abs(model.inverse_transform(Z + 1e-6, 1) - rows)) < 1e-3
     assert rows.std(axis=0).min() > 0.05
+
+
+def test_the_wasserstein_loss_needs_a_bounded_slope():
+    X = np.random.default_rng(0).normal(size=(50, 2))
+    with pytest.raises(ValueError, match="bounded slope"):
+        GAN(loss="wasserstein", gradient_penalty=0.0).fit(X)
+    with pytest.raises(ValueError, match="label_smoothing"):
+        GAN(loss="wasserstein", label_smoothing=0.1).fit(X)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore::skgen.ColumnWarning")
+def test_constants_are_drawn_as_they_are():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=100), np.full(100, 7.25), np.zeros(100)])
+    drawn = GAN(max_epochs=2, n_parzen=20, random_state=0).fit(X).sample(200)
+    assert (drawn[:, 1] == 7.25).all()
+    assert (drawn[:, 2] == 0).all()
+    assert len(np.unique(drawn[:, 0])) > 100
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_history_of_two_players_is_drawn():
+    mpl = pytest.importorskip("matplotlib")
+    mpl.use("Agg")
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    display = skgen.HistoryDisplay.from_estimator(GAN(max_epochs=3, n_parzen=20, random_state=0).fit(X))
+    assert [line.get_label() for line in display.lines_] == ["generator", "discriminator", "energy distance to held-out rows"]

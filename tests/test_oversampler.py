@@ -214,3 +214,10 @@ def test_in_a_pipeline_of_imbalanced_learn(uneven):
     X, y = uneven
     model = pipeline.make_pipeline(GenerativeOverSampler("naive_bayes", random_state=0), LogisticRegression()).fit(X, y)
     assert model.predict(X).shape == y.shape  # nothing is resampled here
+
+
+def test_rows_without_a_label_are_refused():
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    y = np.r_[np.full(20, -1), np.zeros(30), np.ones(10)].astype(int)
+    with pytest.raises(ValueError, match="unlabeled=-1"):
+        GenerativeOverSampler(GaussianMixture(unlabeled=-1)).fit_resample(X, y)

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 import skgen
 from skgen import KDE, GaussianMixture, GenerativeModel, NaiveBayes
-from skgen.evaluate import PrivacyWarning, privacy_report
+from skgen.evaluate import PrivacyWarning, memorisation, privacy_report
 
 
 class Bootstrap(GenerativeModel):
@@ -163,3 +163,18 @@ def test_no_promise_is_made_by_a_word():
     sources = [Path(inspect.getfile(privacy_report)), *Path(skgen.__file__).parent.rglob("*.py")]
     sources.append(Path(skgen.__file__).parents[1] / "README.md")
     assert [path.name for path in sources if word in path.read_text().lower()] == []
+
+
+def test_rows_held_out_must_not_be_rows_learnt_from():
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    model = skgen.GaussianMixture(random_state=0).fit(X[:100])
+    for held in (X[:100], X[50:150]):
+        with pytest.raises(ValueError, match="of the rows of X_holdout are rows of X_train"):
+            privacy_report(model, X[:100], held, random_state=0)
+        with pytest.raises(ValueError, match="of the rows of X_holdout are rows of X_train"):
+            memorisation(X[:100], X[:100], held)
+    privacy_report(model, X[:100], X[100:], random_state=0)
+    coins = np.random.default_rng(0).integers(0, 2, (200, 3))  # rows that repeat one another anyway
+    memorisation(coins[:100], coins[:50], coins[100:])
+    with pytest.raises(ValueError, match="draws no rows"):
+        privacy_report(object(), X[:100], X[100:])

@@ -12,13 +12,23 @@ if TYPE_CHECKING:
 __all__ = ["HistoryDisplay"]
 
 
+_SHOWN = (
+    ("train_loss", "training"),
+    ("valid_loss", "held out"),
+    ("generator_loss", "generator"),
+    ("discriminator_loss", "discriminator"),
+    ("energy_distance", "energy distance to held-out rows"),
+)
+
+
 class HistoryDisplay:
-    """The losses of a training, epoch by epoch.
+    """The losses of a training, epoch by epoch; of two players, both losses and the distance of generated rows.
 
     Parameters
     ----------
     history : dict of arrays
-        ``history_`` of a model: "epoch", "train_loss" and, with rows held out, "valid_loss".
+        ``history_`` of a model: "epoch", "train_loss" and, with rows held out, "valid_loss"; or "generator_loss",
+        "discriminator_loss" and "energy_distance".
     name : str, optional
         Of the model.
 
@@ -70,7 +80,7 @@ class HistoryDisplay:
 
         check_is_fitted(model)
         history = getattr(model, "history_", None)
-        if history is None or "train_loss" not in history:
+        if history is None or not {"train_loss", "generator_loss"} & set(history):
             raise ValueError(
                 f"{type(model).__name__} has no history_ of one training: give a model trained by epochs, such as made, or with "
                 "class_conditional='separate' one of its densities_."
@@ -92,11 +102,11 @@ class HistoryDisplay:
         if ax is None:
             _, ax = plt.subplots()
         self.lines_ = []
-        for key, label in (("train_loss", "training"), ("valid_loss", "held out")):
+        for key, label in _SHOWN:
             values = self.history.get(key)
             if values is not None and not np.isnan(values).all():
                 self.lines_ += ax.plot(self.history["epoch"], values, **{"label": label, **kwargs})
-        ax.set(xlabel="epoch", ylabel="loss (nats a row, coded units)", title=self.name)
+        ax.set(xlabel="epoch", ylabel="loss (nats a row, coded units)" if "train_loss" in self.history else "loss", title=self.name)
         ax.legend()
         self.ax_, self.figure_ = ax, ax.figure
         return self

@@ -17,6 +17,7 @@ __all__ = ["Memorisation", "PrecisionRecall", "memorisation", "precision_recall"
 
 _CELLS = 2**22  # distances at a time
 _SAME = 1e-9  # of the spread of a column: distances that differ by less are equal but for rounding
+_OVERLAP = 0.25  # share of held-out rows among those learnt from, above what is usual, that must be a mistake
 
 
 def blocks(P: np.ndarray, Q: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
@@ -200,8 +201,24 @@ def memorisation(
     (1.0, 1.0)
     """
     P, Q, H = points(features, X_train, X_generated, X_holdout)
+    refuse_overlap(P, H)
     rng = generator(random_state)
     return nearer(P, Q if max_rows is None or len(Q) <= max_rows else Q[rng.permutation(len(Q))[:max_rows]], H)
+
+
+def refuse_overlap(P: np.ndarray, H: np.ndarray) -> None:
+    """Raise if held-out rows (H) repeat rows learnt from (P) far more often than those repeat one another."""
+    if not (len(P) and len(H)):
+        return
+    whole, times = np.unique(np.concatenate([P, H]), axis=0, return_inverse=True)
+    times = times.ravel()
+    learnt = np.bincount(times[: len(P)], minlength=len(whole))
+    seen, usual = (learnt[times[len(P) :]] > 0).mean(), (learnt[times[: len(P)]] > 1).mean()
+    if seen > usual + _OVERLAP:
+        raise ValueError(
+            f"{seen:.0%} of the rows of X_holdout are rows of X_train: give rows that the model has not learnt from, or nothing "
+            "that it repeats would be noticed."
+        )
 
 
 def above_chance(counts: np.ndarray, n_train: int) -> float:

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import fisher_exact
 
 from skgen.evaluate.features import encode_alike, points
-from skgen.evaluate.neighbours import above_chance, blocks, nearer
+from skgen.evaluate.neighbours import above_chance, blocks, nearer, refuse_overlap
 from skgen.evaluate.samples import auc_with_error, equally_many
 from skgen.seeds import generator
 
@@ -121,6 +121,8 @@ def privacy_report(
     >>> report.findings
     []
     """
+    if not hasattr(model, "sample"):
+        raise ValueError(f"{type(model).__name__} draws no rows: give a fitted generative model.")
     if isinstance(n_samples, bool) or not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
         raise ValueError(f"n_samples={n_samples!r} must be an int >= 1.")
     rng = generator(random_state)
@@ -129,6 +131,7 @@ def privacy_report(
     P, Q, H = points(kinds if features is None else features, X_train, draws, X_holdout)
     if min(len(P), len(H)) < 2:
         raise ValueError(f"X_train has {len(P)} rows and X_holdout {len(H)}: give at least 2 of each.")
+    refuse_overlap(P, H)
     rows: dict[str, dict[str, float]] = {}
     findings = []
 

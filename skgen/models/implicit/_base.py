@@ -79,6 +79,12 @@ class AdversarialModel(NeuralModel):
                 "classifier='discriminator' needs one discriminator for all classes, and class_conditional='separate' trains one "
                 "each: use class_conditional='shared'."
             )
+        if self.loss == "wasserstein" and not (self.gradient_penalty or self.spectral_norm):
+            raise ValueError("loss='wasserstein' needs a bounded slope: set gradient_penalty above 0, or spectral_norm=True.")
+        if self.loss == "wasserstein" and self.label_smoothing:
+            raise ValueError(
+                "label_smoothing is for losses that ask for an answer, which loss='wasserstein' does not: set it to 0."
+            )
         if self.packing > 1 and self.classifier == "discriminator":
             raise ValueError("classifier='discriminator' tells classes of single rows: use packing=1.")
 

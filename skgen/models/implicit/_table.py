@@ -65,7 +65,8 @@ class TableFeatures(nn.Module):
         inside = np.column_stack([within_fences(column, w) for column in X.T])
         centre = np.average(inside, axis=0, weights=w)
         width = np.sqrt(np.average((inside - centre) ** 2, axis=0, weights=w) + blur)
-        width[width == 0] = 1.0
+        constant = np.flatnonzero(width == 0)
+        width[constant] = 1.0
         best = np.full(len(centre), np.inf)
         for C in _CANDIDATES:
             share, mean, variance = mixture_start(inside, w, C, width)
@@ -81,6 +82,9 @@ class TableFeatures(nn.Module):
                 ):
                     buffer[j] = empty
                     buffer[j, :C] = torch.from_numpy(value[j])
+        for j in constant:  # one mode without a width: what is drawn is the value
+            self.loc[j], self.scale[j], self.log_share[j] = centre[j], _ATOM / 2, -np.inf
+            self.log_share[j, 0] = 0.0
         self.centre.copy_(torch.from_numpy(centre))
         self.width.copy_(torch.from_numpy(width))
 

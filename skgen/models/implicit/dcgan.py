@@ -65,8 +65,10 @@ class _Networks(nn.Module):
         self._binary = bool((kinds == "binary").all())
         self.register_buffer("rounded", torch.from_numpy(np.isin(kinds, ("integer", "binary")).astype(np.float32)))
         self.register_buffer("most", torch.from_numpy(np.where(kinds == "binary", 1.0, np.inf)))
-        self.register_buffer("low", torch.from_numpy(np.zeros(())))
-        self.register_buffer("high", torch.from_numpy(np.ones(())))
+        # tanh is stretched to middle +- reach; pixels have those of their channel
+        self._group = np.asarray(columns.group)
+        self.register_buffer("middle", torch.from_numpy(np.full(len(kinds), 0.5)))
+        self.register_buffer("reach", torch.from_numpy(np.full(len(kinds), 0.5)))
         self.register_buffer("spread", torch.from_numpy(np.ones(len(kinds))))
 
         widths = [*reversed(channels), depth]
@@ -90,13 +92,16 @@ class _Networks(nn.Module):
         self.discriminator = nn.Sequential(*judged, nn.Flatten(), discriminator_layer(nn.Linear(seen, outputs), spectral))
 
     def initialise(self, x: Tensor, weight: Tensor, c: Tensor | None) -> None:
-        """Read the range of the pixels, which tanh is stretched to."""
-        if not self._binary and len(x) and bool(x.min() < x.max()):
-            low, high = x.double().min(), x.double().max()
-            for buffer, end, away in ((self.low, low, low - high), (self.high, high, high - low)):
+        """Read the range of the pixels of each channel, which tanh is stretched to; a constant has none, and is kept."""
+        for g in np.unique(self._group) if not self._binary and len(x) else ():
+            own = torch.from_numpy(np.flatnonzero(self._group == g))
+            cells = x[:, own].double()
+            ends = [cells.min(), cells.max()]
+            for i, away in ((0, ends[0] - ends[1]), (1, ends[1] - ends[0])):
                 # black and white are ends of the range; where hardly a cell has that value, it is only the largest seen
-                lonely = (x == end.to(x)).double().mean() < _WHITE
-                buffer.copy_(end + _MARGIN * away if lonely else end)
+                lonely = (cells == ends[i]).double().mean() < _WHITE
+                ends[i] = ends[i] + _MARGIN * away if lonely else ends[i]
+            self.middle[own], self.reach[own] = (ends[1] + ends[0]) / 2, (ends[1] - ends[0]) / 2
         if len(x):
             cells = self.show(x, None).flatten(1).double()
             spread = cells.std(dim=0, correction=0)
@@ -107,7 +112,7 @@ class _Networks(nn.Module):
         if generator is not None and not self._binary:
             noise = torch.rand(x.shape, generator=generator, dtype=torch.float64).to(x) - 0.5
             x = x + self.rounded.to(x) * noise  # else D would tell whole numbers from others
-        t = 2 * (x - self.low.to(x)) / (self.high - self.low).to(x) - 1
+        t = (x - self.middle.to(x)) / self._unit(x)
         height, width, depth = self._shape
         return t.reshape(-1, height, width, depth).permute(0, 3, 1, 2)
 
@@ -155,7 +160,10 @@ class _Networks(nn.Module):
 
     def _values(self, images: Tensor) -> Tensor:
         t = images.permute(0, 2, 3, 1).flatten(1)
-        return self.low.to(t) + (t + 1) / 2 * (self.high - self.low).to(t)
+        return self.middle.to(t) + t * self.reach.to(t)
+
+    def _unit(self, like: Tensor) -> Tensor:
+        return torch.where(self.reach > 0, self.reach, 1.0).to(like)
 
     def _cells(self, images: Tensor) -> Tensor:
         x = self._values(images)
@@ -168,7 +176,7 @@ class _Networks(nn.Module):
         if self._binary:
             logits = out.permute(0, 2, 3, 1).flatten(1)
             return -nn.functional.softplus((1 - 2 * x) * logits).sum(dim=1)
-        scale = (h * (self.high - self.low) / 2).to(x)
+        scale = h * self._unit(x)
         away = (x - self._values(torch.tanh(out))) / scale
         return (-0.5 * away.square() - torch.log(scale) - 0.5 * np.log(2 * np.pi)).sum(dim=1)
 
