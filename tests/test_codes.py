@@ -50,6 +50,10 @@ def test_between_two_rows_a_linear_code_gives_a_straight_line(pca):
     t = np.tile(np.linspace(0, 1, 5), 3)[:, None]
     assert np.allclose(rows, np.repeat(X[:3], 5, axis=0) * (1 - t) + np.repeat(X[3:6], 5, axis=0) * t)
     assert np.allclose(interpolate(pca, X[0], X[3], 5), rows[:5])
+    fan = interpolate(pca, X[0], X[3:6], 5)
+    assert np.allclose(fan[5:10], interpolate(pca, X[0], X[4], 5))
+    with pytest.raises(ValueError, match="a has 2 rows and b has 3"):
+        interpolate(pca, X[:2], X[:3])
 
 
 def test_the_spherical_path_keeps_its_speed_and_length():
@@ -88,6 +92,22 @@ def test_moving_adds_to_the_code(pca):
         move(pca, X[:5], step[:2])
 
 
+def test_one_row_is_moved_by_many_steps(pca):
+    steps = np.array([-1.0, 0.0, 2.0])
+    assert np.allclose(move(pca, X[0], np.ones(4), steps), X[0] + np.outer(steps, pca.components_.sum(axis=0)))
+    assert np.allclose(move(Doubled().fit(X), X[:1], np.ones(4), steps, y=["b"]), X[0] + steps[:, None] / 2)
+    with pytest.raises(ValueError, match="give one step, or one a row"):
+        move(pca, X[:2], np.ones(4), steps)
+
+
+def test_each_code_is_traversed_in_turn(pca):
+    rows = traverse(pca, X[0], values=[-1.0, 1.0])
+    assert np.allclose(rows, np.concatenate([traverse(pca, X[0], j, [-1.0, 1.0]) for j in range(4)]))
+    assert traverse(pca, X[0], 1, 2.0).shape == (1, 4)
+    labelled = traverse(Doubled().fit(X), X[:1], values=[0.0, 1.0], y="b")
+    assert np.allclose(labelled[0], [5.0, *X[0, 1:]])
+
+
 def test_a_traversal_sets_one_code(pca):
     rows = traverse(pca, X[:1], 2)
     codes = pca.transform(rows)
@@ -110,7 +130,7 @@ def test_codes_of_a_class_are_asked_for_with_it():
     with pytest.raises(ValueError, match="has no inverse_transform"):
         interpolate(skgen.GaussianMixture().fit(X), X[0], X[1])
     with pytest.raises(ValueError, match="as many ends"):
-        interpolate(model, X[:2], X[:1])
+        interpolate(model, X[:2], X[:3])
 
 
 def test_tables_come_back_as_tables():
@@ -193,3 +213,19 @@ def test_scatter_of_codes(digits):
     assert len(display.points_) == 10
     assert np.allclose(display.points_[4].get_offsets(), model.transform(X[y == 4]))
     assert len(LatentScatterDisplay.from_estimator(model, X, components=(1, 0)).points_) == 1
+
+
+def test_pictures_are_as_large_as_their_tiles_ask(digits):
+    X, _ = digits
+    few, many = (SampleGridDisplay.from_rows(X[:n], image_shape=(8, 8)).figure_.get_size_inches() for n in (4, 100))
+    assert (few < many).all()
+    assert many.max() <= 11
+    wide = SampleGridDisplay.from_rows(X[:8], image_shape=(8, 8), n_columns=8).figure_.get_size_inches()
+    assert wide[0] > 2 * wide[1]
+
+
+def test_rows_that_are_no_images_are_told(digits):
+    X, _ = digits
+    assert SampleGridDisplay.from_rows(X[0], image_shape=(8, 8)).images.shape == (1, 8, 8)
+    with pytest.raises(ValueError, match="Pixels must be numbers"):
+        SampleGridDisplay.from_rows(pd.DataFrame({"a": ["x"], "b": [1]}), image_shape=(1, 2))

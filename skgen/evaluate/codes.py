@@ -20,7 +20,7 @@ def interpolate(
     ----------
     model : fitted estimator with ``transform`` and ``inverse_transform``
     a, b : array or data frame of shape (d,) or (n, d)
-        The ends; as many rows in both.
+        The ends; as many rows in both, or one.
     n_steps : int, default=10
         Rows a pair, the (reconstructed) ends among them.
     y : label or array of shape (n,), optional
@@ -52,15 +52,16 @@ def interpolate(
     if path not in ("linear", "spherical"):
         raise ValueError(f"path={path!r} must be 'linear' or 'spherical'.")
     first, last = encode(model, a, y), encode(model, b, y)
-    if len(first) != len(last):
-        raise ValueError(f"a has {len(first)} rows and b has {len(last)}: give as many ends as beginnings.")
+    if len(first) != len(last) and 1 not in (len(first), len(last)):
+        raise ValueError(f"a has {len(first)} rows and b has {len(last)}: give as many ends as beginnings, or one.")
+    first, last = np.broadcast_arrays(first, last)
     t = np.linspace(0, 1, n_steps)[:, None]
     if path == "linear":
         codes = [p + t * (q - p) for p, q in zip(first, last, strict=True)]
     else:
         codes = [_turn(p, q, t) for p, q in zip(first, last, strict=True)]
-    labels = None if y is None else np.repeat(np.broadcast_to(np.asarray(y), (len(first),)), n_steps)
-    return decode(model, np.concatenate(codes), labels)
+    labels = _each(y, len(first))
+    return decode(model, np.concatenate(codes), None if labels is None else np.repeat(labels, n_steps))
 
 
 def _turn(p: np.ndarray, q: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -134,13 +135,19 @@ def move(model: Any, X: Any, direction: np.ndarray, step: float | np.ndarray = 1
     direction : array of shape (n_codes,)
         Such as ``latent_direction`` gives.
     step : float or array of shape (n,)
-        How many directions; 0 is reconstruction.
+        How many directions; 0 is reconstruction. Of one row, as many steps as you like.
     y : label or array of shape (n,), optional
         Classes, where the codes depend on them.
 
     Returns
     -------
     array or data frame of shape (n, d)
+        Of one row and m steps, (m, d).
+
+    Raises
+    ------
+    ValueError
+        If the direction is not one of the model's codes, or there are neither one step nor one a row.
 
     Examples
     --------
@@ -155,26 +162,31 @@ def move(model: Any, X: Any, direction: np.ndarray, step: float | np.ndarray = 1
     Z, direction = encode(model, X, y), np.asarray(direction, dtype=float)
     if direction.shape != Z.shape[1:]:
         raise ValueError(f"direction has shape {direction.shape}, but the model has {Z.shape[1]} codes.")
-    return decode(model, Z + np.multiply.outer(np.broadcast_to(step, (len(Z),)), direction), y)
+    steps = np.atleast_1d(np.asarray(step, dtype=float))
+    if steps.ndim != 1 or (len(steps) != len(Z) and 1 not in (len(steps), len(Z))):
+        raise ValueError(f"step has shape {steps.shape}, but X has {len(Z)} rows: give one step, or one a row.")
+    codes = Z + np.multiply.outer(steps, direction)
+    return decode(model, codes, _each(y, len(codes)))
 
 
-def traverse(model: Any, x: Any, component: int, values: Any = None, *, y: Any = None) -> Any:
-    """One row with one of its codes set to each of some values, decoded.
+def traverse(model: Any, x: Any, component: int | None = None, values: Any = None, *, y: Any = None) -> Any:
+    """One row with one of its codes set to each of some values, decoded; or with each code in turn.
 
     Parameters
     ----------
     model : fitted estimator with ``transform`` and ``inverse_transform``
     x : array or data frame of shape (d,) or (1, d)
-    component : int
-        Which code, from 0.
+    component : int, optional
+        Which code, from 0. None: each.
     values : array of shape (m,), optional
-        Default: -3, -2, ..., 3.
+        Default: -3, -2, ..., 3, the reach of the codes of a VAE.
     y : label, optional
         The class of the row, where the codes depend on it.
 
     Returns
     -------
     array or data frame of shape (m, d)
+        With ``component=None`` (n_codes * m, d), a code's rows together.
 
     Raises
     ------
@@ -192,12 +204,14 @@ def traverse(model: Any, x: Any, component: int, values: Any = None, *, y: Any =
     Z = encode(model, x, y)
     if len(Z) != 1:
         raise ValueError(f"x has {len(Z)} rows: give one.")
-    if not 0 <= component < Z.shape[1]:
+    if component is not None and not 0 <= component < Z.shape[1]:
         raise ValueError(f"component={component} must be one of the {Z.shape[1]} codes, from 0 to {Z.shape[1] - 1}.")
-    values = np.arange(-3.0, 4.0) if values is None else np.asarray(values, dtype=float)
-    codes = np.repeat(Z, len(values), axis=0)
-    codes[:, component] = values
-    return decode(model, codes, y)
+    values = np.arange(-3.0, 4.0) if values is None else np.atleast_1d(np.asarray(values, dtype=float))
+    turned = range(Z.shape[1]) if component is None else [component]
+    codes = np.repeat(Z[None], len(turned), axis=0).repeat(len(values), axis=1)
+    for lines, j in zip(codes, turned, strict=True):
+        lines[:, j] = values
+    return decode(model, codes.reshape(-1, Z.shape[1]), _each(y, len(turned) * len(values)))
 
 
 def encode(model: Any, X: Any, y: Any = None) -> np.ndarray:
@@ -206,8 +220,17 @@ def encode(model: Any, X: Any, y: Any = None) -> np.ndarray:
     for name in ("transform", "inverse_transform"):
         if not hasattr(model, name):
             raise ValueError(f"{type(model).__name__} has no {name}: give a model with codes, such as vae, autoencoder or PCA.")
-    rows = X if hasattr(X, "columns") or np.ndim(X) != 1 else np.asarray(X)[None]
-    return np.asarray(_ask(model.transform, rows, y), dtype=float)
+    return np.asarray(_ask(model.transform, as_rows(X), y), dtype=float)
+
+
+def _each(y: Any, n: int) -> np.ndarray | None:
+    """A label a row, of one label or as many."""
+    return None if y is None else np.broadcast_to(np.asarray(y), (n,))
+
+
+def as_rows(X: Any) -> Any:
+    """Rows as they are, or one row of one dimension as a table."""
+    return X if hasattr(X, "columns") or np.ndim(X) != 1 else np.asarray(X)[None]
 
 
 def decode(model: Any, Z: np.ndarray, y: Any = None) -> Any:

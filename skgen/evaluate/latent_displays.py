@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import ndtri
 
-from skgen.evaluate.codes import decode, encode
+from skgen.evaluate.codes import as_rows, decode, encode
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["LatentManifoldDisplay", "LatentScatterDisplay", "ReconstructionDisplay", "SampleGridDisplay"]
+
+_INCHES, _LARGEST, _MARGIN = 0.7, 10.0, 0.8  # a tile, a picture, and what is around it
 
 
 class _Tiles:
@@ -35,7 +37,7 @@ class _Tiles:
         -------
         self
         """
-        ax = _axes(ax, type(self).__name__)
+        ax = _axes(ax, type(self).__name__, self._size())
         grey = self.images.ndim == 3
         low, high = (float(f(self.images)) for f in (np.nanmin, np.nanmax))
         tiles = tile(self.images, self.n_columns, fill=low)
@@ -47,6 +49,13 @@ class _Tiles:
         ax.set_title(self.title)
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+    def _size(self) -> tuple[float, float]:
+        """Of a new figure, inches: a tile is seen, whatever the number of them."""
+        height, width = self.images.shape[1:3]
+        lines = -(-len(self.images) // self.n_columns)
+        inches = np.array([self.n_columns * width, lines * height]) * _INCHES / max(height, width)
+        return tuple(inches * min(1, _LARGEST / inches.max()) + _MARGIN)
 
 
 class SampleGridDisplay(_Tiles):
@@ -94,7 +103,8 @@ class SampleGridDisplay(_Tiles):
             rows = np.concatenate([_cells(model.sample(n_samples, y=c, random_state=random_state)) for c in classes])
         else:
             rows = _cells(model.sample(n_samples**2, random_state=random_state))
-        return cls.from_rows(rows, image_shape=_shape(model, image_shape), n_columns=n_samples, ax=ax, **kwargs)
+        how = {"n_columns": n_samples, **kwargs}
+        return cls.from_rows(rows, image_shape=_shape(model, image_shape), ax=ax, **how)
 
     @classmethod
     def from_rows(
@@ -139,6 +149,7 @@ class ReconstructionDisplay(_Tiles):
         **kwargs: Any,
     ) -> ReconstructionDisplay:
         """Encode and decode the rows of ``X``."""
+        X = as_rows(X)
         by_itself = y is None and hasattr(model, "reconstruct")  # with classes, by the predicted ones
         made = model.reconstruct(X) if by_itself else decode(model, encode(model, X, y), y)
         shape = _shape(model, image_shape)
@@ -262,18 +273,22 @@ def tile(images: np.ndarray, n_columns: int, fill: float = 0.0) -> np.ndarray:
     return np.nan_to_num(whole.reshape(lines * height, n_columns * width, *depth), nan=fill)
 
 
-def _axes(ax: Any, name: str) -> Any:
+def _axes(ax: Any, name: str, size: tuple[float, float] | None = None) -> Any:
     if ax is not None:
         return ax
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError(f'{name} draws with matplotlib: pip install "skgen[plot]".') from error
-    return plt.subplots()[1]
+    return plt.subplots(figsize=size)[1]
 
 
 def _cells(X: Any) -> np.ndarray:
-    return np.asarray(X, dtype=float)
+    """Rows as numbers."""
+    try:
+        return np.asarray(as_rows(X), dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Pixels must be numbers, but the rows hold others: {error}.") from error
 
 
 def _shape(model: Any, image_shape: Any) -> tuple[int, ...]:
