@@ -283,13 +283,14 @@ def _levels_of(kind: str, cells: list, names: list, raw: str) -> pd.Index | None
 
 def _wild_cell(found: Columns, table: Any, j: int) -> float | None:
     """The outermost cell of a continuous column, if it leaves no unit in which the others differ."""
-    far = found.low[j] if found.loc[j] - found.low[j] > found.high[j] - found.loc[j] else found.high[j]
+    low, high = ((end / found.scale[j] - found.loc[j] / found.scale[j]) for end in (found.low[j], found.high[j]))
+    far = found.low[j] if -low > high else found.high[j]
     # the code of one of n cells is at most sqrt(n - 1), when it alone has all of the variance
-    if len(table) < _FEW or not abs(far - found.loc[j]) > 0.99 * np.sqrt(len(table)) * found.scale[j]:
+    if len(table) < _FEW or not max(-low, high) > 0.99 * np.sqrt(len(table)):
         return None
     x = numbers(found._column(table, j))
-    low, high = np.nanpercentile(x, [5, 95])
-    return float(far) if low < high and abs(far - found.loc[j]) / 1e6 > high - low else None
+    low, high = np.nanpercentile(x, [5, 95]) / found.scale[j]
+    return float(far) if low < high and max(abs(far / found.scale[j] - low), 1.0) / 1e6 > high - low else None
 
 
 def _warn(found: Columns, table: Any, asked: set) -> None:

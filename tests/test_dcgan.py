@@ -152,9 +152,9 @@ def test_images_are_compared_pixel_by_pixel_in_units_of_their_deviation():
     x = torch.from_numpy(np.random.default_rng(0).normal(size=(500, 16)) * np.repeat([0.0, 0.3, 1.0], [4, 4, 8]))
     net = networks((4, 4))
     net.initialise(x, torch.ones(500), None)
-    spread = net.compared(net.show(x, None)).std(dim=0, correction=0) * 4
-    overall = x.std(correction=0)
-    sd = x.std(dim=0, correction=0)
+    shown = net.show(x, None)
+    spread = net.compared(shown).std(dim=0, correction=0) * 4
+    sd, overall = shown.flatten(1).std(dim=0, correction=0), shown.std(correction=0)
     assert torch.allclose(spread, sd / torch.sqrt(sd**2 + (0.1 * overall) ** 2), rtol=1e-6)
     assert spread[:4].max() == 0  # a pixel that is the same in all rows tells nothing
     assert spread[4:].min() > 0.9

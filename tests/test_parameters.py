@@ -109,7 +109,7 @@ def test_allowed_values(name, good):
         ("how", ["slow", None, 4, ["fast"]], "one of 'fast', 'exact', 3"),
         ("flag", [1, None, "yes"], "a bool"),
         ("names", [None, 3, ["a"]], "a str or a dict"),
-        ("sizes", [[1], 3], "tuple"),
+        ("sizes", [[1], 3], "a tuple"),
     ],
 )
 def test_refused_values_name_parameter_value_and_what_is_allowed(name, bad, said):

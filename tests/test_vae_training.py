@@ -34,7 +34,7 @@ def test_rows_of_several_classes_each_have_their_own():
 
 
 def test_classes_in_the_order_of_the_draws_are_seen(monkeypatch):
-    wrong = with_bug(Network.log_likelihood, "c.repeat_interleave(S, dim=0)", "c.repeat(S, 1)")
+    wrong = with_bug(Network.log_likelihood, "c.repeat_interleave(z.shape[1], dim=0)", "c.repeat(z.shape[1], 1)")
     monkeypatch.setattr(Network, "log_likelihood", wrong)
     with pytest.raises(AssertionError):
         test_rows_of_several_classes_each_have_their_own()

@@ -17,6 +17,7 @@ __all__ = ["Memorisation", "PrecisionRecall", "memorisation", "precision_recall"
 
 _CELLS = 2**22  # distances at a time
 _SAME = 1e-9  # of the spread of a column: distances that differ by less are equal but for rounding
+_CHANCE = 5  # such rows, at least: a few may coincide
 _OVERLAP = 0.25  # share of held-out rows among those learnt from, above what is usual, that must be a mistake
 
 
@@ -214,7 +215,7 @@ def refuse_overlap(P: np.ndarray, H: np.ndarray) -> None:
     times = times.ravel()
     learnt = np.bincount(times[: len(P)], minlength=len(whole))
     seen, usual = (learnt[times[len(P) :]] > 0).mean(), (learnt[times[: len(P)]] > 1).mean()
-    if seen > usual + _OVERLAP:
+    if seen > usual + _OVERLAP and len(H) * (seen - usual) > _CHANCE:
         raise ValueError(
             f"{seen:.0%} of the rows of X_holdout are rows of X_train: give rows that the model has not learnt from, or nothing "
             "that it repeats would be noticed."

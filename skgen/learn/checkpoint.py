@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -23,12 +24,25 @@ _COUNTERS = ("best_loss", "first_loss", "waited", "cuts", "restarts", "rate", "l
 _SECONDS = 1.0  # between two writes: an epoch may be shorter than writing it
 
 
+def _lives(process: int) -> bool:
+    """Whether there is such a process; where the system does not tell, yes."""
+    if os.name != "posix":
+        return True  # there a signal of 0 would end it
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 class Checkpoint:
     """The file of one training.
 
     It is written atomically after an epoch (at most once a second), and removed when training ends. A file of another
-    training (other rows, parameters or seed) is refused. Fits that run at the same time need a file each; a process that is
-    killed as it writes leaves its hidden ``.part`` file beside.
+    training (other rows, parameters or seed) is refused. Fits that run at the same time need a file each. What a
+    killed process leaves of a write, a hidden ``.part`` file, is removed by the next fit.
 
     Parameters
     ----------
@@ -41,8 +55,12 @@ class Checkpoint:
 
     def __init__(self, path: Path, rows: Iterable[Any], seed: int):
         self.path, self._last = Path(path), -np.inf
+        self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}-{threading.get_ident()}.part")
         if not self.path.parent.is_dir():
             raise ValueError(f"checkpoint={str(path)!r}: the folder {str(self.path.parent)!r} does not exist.")
+        for left in self.path.parent.glob(f".{glob.escape(self.path.name)}.*-*.part"):
+            if not _lives(int(left.name.split(".")[-2].partition("-")[0])):  # what a kill in the middle of a write leaves
+                left.unlink(missing_ok=True)
         digest = hashlib.sha256(str(seed).encode())
         for tensor in (t for part in rows if part is not None for t in (part.x, part.c, part.w) if t is not None):
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -81,7 +99,7 @@ class Checkpoint:
         meta = {name: getattr(run, name) for name in _COUNTERS}
         meta["averaged"] = 0 if run.net.average is None else run.net.average.steps
         text = {"format": _FORMAT, "about": self._about(run), "run": json.dumps(meta)}
-        part = self.path.with_name(f".{self.path.name}.{os.getpid()}-{threading.get_ident()}.part")
+        part = self._part
         try:
             save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, part, text)
             with open(part, "rb") as written:

@@ -105,7 +105,9 @@ class _Networks(nn.Module):
         if len(x):
             cells = self.show(x, None).flatten(1).double()
             spread = cells.std(dim=0, correction=0)
-            self.spread.copy_(torch.sqrt(spread.square() + (_QUIET * cells.std(correction=0)) ** 2).clamp(min=1e-12))
+            least = _QUIET * cells.std(correction=0)
+            # nothing varies in a single row
+            self.spread.copy_(torch.sqrt(spread.square() + least**2) if least > 1e-6 else torch.ones_like(spread))
 
     def show(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         """Coded rows as images (n, channels, height, width) in [-1, 1]."""
@@ -229,7 +231,7 @@ class DCGAN(AdversarialModel):
         {
             "channels": (32,),
             "n_latent": 4,
-            "max_epochs": 3,
+            "max_epochs": 5,
             "batch_size": 128,
             "learning_rate": 5e-3,
             "discriminator_rate": 8.0,
