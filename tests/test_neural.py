@@ -169,7 +169,8 @@ def test_batch_by_batch():
         if epoch == 0:
             first = model.score_samples(X).mean()
     assert model.score(X, y) > 0.8
-    assert model.score_samples(X).mean() > first + 0.3
+    # it starts as naive Bayes, so there is less to gain than from independent columns
+    assert model.score_samples(X).mean() > max(first + 0.3, -1.9)
     assert model.history_["epoch"].tolist()[-1] == 50
 
 

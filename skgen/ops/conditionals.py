@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skgen.ops._conditional_kinds import Binary, Categorical, Continuous, Grey, Integer
+from skgen.ops._conditional_kinds import Binary, Categorical, Continuous, Integer
+from skgen.ops._grey import Grey
 from skgen.ops._mixture_start import MOST_ROWS, within_fences
 
 __all__ = ["FEATURE_LIMIT", "Conditionals"]
