@@ -4,6 +4,7 @@ import itertools
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.exceptions import ConvergenceWarning
@@ -233,6 +234,32 @@ class Collapses(GAN):
 def test_a_generator_that_collapses_is_told():
     with pytest.warns(ConvergenceWarning, match="modes are missing"):
         Collapses(**{**SMALL, "n_parzen": 10}).fit(ring(200))
+
+
+class _OneLevel(_Networks):
+    def sample(self, n, c, generator):
+        x = super().sample(n, c, generator)
+        x[:, 1] = 2.0
+        return x
+
+
+class LosesLevels(GAN):
+    """A planted bug: one column of several is always the same level."""
+
+    def _module(self, columns, n_classes):
+        return _OneLevel(columns, n_classes, self.n_latent, (16,), 1, False, False)
+
+
+@pytest.mark.parametrize(("model", "told"), [(GAN, False), (LosesLevels, True)])
+def test_a_column_that_no_longer_varies_is_named(model, told):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.normal(size=300), "b": pd.Categorical(rng.choice(list("xyz"), 300)), "c": np.zeros(300)})
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        model(**{**SMALL, "max_epochs": 3}).fit(X)
+    flat = [str(w.message) for w in seen if "hardly vary" in str(w.message)]
+    assert bool(flat) == told, flat
+    assert all("column 'b':" in message for message in flat)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

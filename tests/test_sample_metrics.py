@@ -180,6 +180,8 @@ def test_mmd_of_two_normals_in_closed_form():
     n = 2000
     P, Q = rng.normal(size=(n, 1)), rng.normal(1.5, 1, size=(n, 1))
     found = maximum_mean_discrepancy(P, Q, features=as_is, n_permutations=0, max_rows=None)
+    with pytest.raises(ValueError, match="n_permutations=-1 must be an int >= 0"):
+        maximum_mean_discrepancy(P, Q, features=as_is, n_permutations=-1)
     # E exp(-d^2 / 2 w^2), d ~ N(m, 2): w / sqrt(w^2 + 2) exp(-m^2 / 2 (w^2 + 2))
     w = np.array(found.bandwidths)
     height = w / np.sqrt(w**2 + 2)
@@ -317,6 +319,8 @@ def test_training_on_draws_of_the_truth_is_as_good_as_on_real_rows_and_on_wrong_
         train_on_synthetic(X, y, A, a[1:], T, t)
     with pytest.raises(ValueError, match="Unknown label type of y_train"):
         train_on_synthetic(X, rng.normal(size=500), A, a, T, t)
+    with pytest.raises(ValueError, match=r"No label of y_generated \(0, ...\) occurs in y_test"):
+        train_on_synthetic(X, y, A, np.arange(500) % 2, T, t)
 
 
 def test_levels_lost_are_counted_and_named():
@@ -329,6 +333,11 @@ def test_levels_lost_are_counted_and_named():
     assert found.expected_rare == pytest.approx(np.mean([1 - 0.96**10, 1 - 0.99**10, 1 - 0.99**10]))
     assert category_coverage(real, real.head(1)).lost == [("a", "y"), ("a", "z"), ("b", False)]  # the most frequent first
     assert np.isnan(category_coverage(np.random.default_rng(0).normal(size=(9, 2)), np.eye(2)).share)
+    other = pd.DataFrame({"a": ["x", "v", None, "y"], "b": [True, False, True, True], "c": np.arange(4.0)})
+    assert category_coverage(real, other).foreign == 0.25  # a missing cell is none
+    assert category_coverage(real, real).foreign == 0
+    with pytest.raises(ValueError, match=r"rare=2 must be a share between 0 and 1\."):
+        category_coverage(real, new, rare=2)
 
 
 def test_what_is_expected_of_rare_levels_is_what_draws_keep():
@@ -358,7 +367,14 @@ def test_report_tells_a_right_generator_from_wrong_ones():
     assert right.loc["levels kept", "generated"] == 1
     assert abs(right.loc["MMD^2", "generated"]) < 0.005
     assert abs(right.loc["nearer to rows learnt from", "generated"]) < 0.06
+    assert abs(right.loc["z of that", "generated"]) < 3
+    assert right.loc["copies of rows learnt from", "generated"] == right.loc["foreign rows", "generated"] == 0
     assert right.loc["trained on it: logistic", "generated"] > 0.8
+    known = sample_report(X, train, X_train=train, random_state=0).to_frame()
+    assert known.loc["copies of rows learnt from", "generated"] == 1
+    assert known.loc["z of that", "generated"] > 5 > 3 > known.loc["z of that", "real"]
+    strange = new.assign(colour="pink")
+    assert sample_report(X, strange, random_state=0).to_frame().loc["foreign rows", "generated"] == 1
 
     wrong = new.copy()
     wrong["colour"] = "red"

@@ -29,6 +29,8 @@ _LAZY = {
     "traverse": "codes",
 }
 
+__all__ = sorted(_LAZY)
+
 
 def __getattr__(name: str) -> Any:
     from importlib import import_module

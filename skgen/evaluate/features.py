@@ -14,7 +14,7 @@ from skgen.containers import as_table
 from skgen.reading import ColumnWarning, columns
 from skgen.tables import Columns
 
-__all__ = ["encode_alike", "points"]
+__all__ = ["encode_alike", "foreign", "points"]
 
 _FAR = 1e8  # standard deviations: a wild draw is far away, and its square finite
 _LEAST = 1e-6  # of a classifier's probabilities, before the logarithm
@@ -44,18 +44,26 @@ def encode_alike(kinds: Any, *tables: Any) -> tuple[Columns, list[np.ndarray]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ColumnWarning)  # of densities; here only distances are wanted
         read = columns(tables[0], "auto" if kinds is None else kinds)
-    found = []
-    for X in tables:
-        table, container = as_table(X, "evaluate")
-        if container.kind != "array" and read.container.kind != "array" and list(table.columns) != read.names:
-            odd = [name for name in read.names if name not in table.columns]
-            if odd:
-                raise ValueError(f"Column {odd[0]!r} of the real rows is not in the other table: give tables of the same columns.")
-            table = table[read.names]
-        if table.shape[1] != len(read):
-            raise ValueError(f"The tables have {len(read)} and {table.shape[1]} columns: give tables of the same columns.")
-        found.append(read.encode(table)[0])
-    return read, found
+    return read, [read.encode(_matched(read, X))[0] for X in tables]
+
+
+def _matched(read: Columns, X: Any) -> Any:
+    """The table, its columns in the order of those read."""
+    table, container = as_table(X, "evaluate")
+    if container.kind != "array" and read.container.kind != "array" and list(table.columns) != read.names:
+        odd = [name for name in read.names if name not in table.columns]
+        if odd:
+            raise ValueError(f"Column {odd[0]!r} of the real rows is not in the other table: give tables of the same columns.")
+        table = table[read.names]
+    if table.shape[1] != len(read):
+        raise ValueError(f"The tables have {len(read)} and {table.shape[1]} columns: give tables of the same columns.")
+    return table
+
+
+def foreign(read: Columns, X: Any) -> float:
+    """Share of the rows that hold a cell which the columns cannot: a level that no real row has, 2.5 among integers."""
+    _, outside = read.encode(_matched(read, X))
+    return 0.0 if outside is None else float(outside.mean())
 
 
 def _default(kinds: Any, tables: tuple) -> list[np.ndarray]:

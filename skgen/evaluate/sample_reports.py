@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import train_test_split
 
-from skgen.evaluate.features import encode_alike, points
+from skgen.evaluate.features import encode_alike, foreign, points
 from skgen.evaluate.neighbours import manifolds, nearer
 from skgen.evaluate.samples import discrepancy, equally_many, frechet, separate
 from skgen.evaluate.usefulness import label_array, learn_from, levels_kept
@@ -30,7 +30,10 @@ _MEANING = {
     "coverage": "real rows with a generated one near",
     "levels kept": "1: all",
     "rare levels kept": "1: all",
+    "foreign rows": "with a cell that no real row could have",
     "nearer to rows learnt from": "0: no more than chance",
+    "z of that": "above 3: hardly chance",
+    "copies of rows learnt from": "beside held-out rows that are copies",
 }
 
 
@@ -127,7 +130,7 @@ def sample_report(
     rng = generator(random_state)
     tables = [X_real, X_generated] + ([] if X_train is None else [X_train])
     P, Q, *T = points(features, *tables)
-    coded = _coded(features, X_real, X_generated)
+    coded, strange = _coded(features, X_real, X_generated)
     labels = None if y_real is None else (label_array(y_real, P, "y_real"), label_array(y_generated, Q, "y_generated"))
     found: dict[str, dict[str, list[float]]] = {"generated": {}, "real": {}}
     for _ in range(n_repeats):
@@ -140,12 +143,15 @@ def sample_report(
                 columns, (real, generated) = coded
                 kept = levels_kept(columns, real[A], (generated if who == "generated" else real)[rows], 0.02)
                 values |= {"levels kept": kept.share, "rare levels kept": kept.rare}
+                values["foreign rows"] = strange if who == "generated" else 0.0
             if labels is not None:
                 y = labels[1] if who == "generated" else labels[0]
                 learnt = learn_from(other[rows], y[rows], P[A], labels[0][A], None, "accuracy", rng)
                 values |= {f"trained on it: {name}": value for name, value in learnt.items()}
             if T:
-                values["nearer to rows learnt from"] = float(nearer(T[0], other[rows], P[A]))
+                near = nearer(T[0], other[rows], P[A])
+                values |= {"nearer to rows learnt from": near.excess, "z of that": near.z}
+                values["copies of rows learnt from"] = near.copies
             for name, value in values.items():
                 found[who].setdefault(name, []).append(value)
     columns = {
@@ -159,11 +165,11 @@ def sample_report(
     return SampleReport(table, title)
 
 
-def _coded(features: Any, X_real: Any, X_generated: Any) -> Any:
-    """Columns and codes of both tables if any column has levels."""
+def _coded(features: Any, X_real: Any, X_generated: Any) -> tuple[Any, float]:
+    """Columns and codes of both tables if any column has levels, and the share of generated rows with a foreign cell."""
     kinds = features if isinstance(features, (Columns, dict)) else None
     columns, codes = encode_alike(kinds, X_real, X_generated)
-    return (columns, codes) if (columns.n_levels > 0).any() else None
+    return ((columns, codes) if (columns.n_levels > 0).any() else None), foreign(columns, X_generated)
 
 
 def _distances(P: np.ndarray, Q: np.ndarray, k: int, rng: np.random.Generator) -> Iterator[tuple[str, float]]:

@@ -240,6 +240,8 @@ def maximum_mean_discrepancy(
     >>> maximum_mean_discrepancy(real, shifted, random_state=0).p_value < 0.01
     True
     """
+    if isinstance(n_permutations, bool) or not isinstance(n_permutations, (int, np.integer)) or n_permutations < 0:
+        raise ValueError(f"n_permutations={n_permutations!r} must be an int >= 0.")
     P, Q = points(features, X_real, X_generated)
     return discrepancy(P, Q, n_permutations, max_rows, generator(random_state))
 

@@ -10,7 +10,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.metrics import get_scorer
 from sklearn.utils.multiclass import type_of_target
 
-from skgen.evaluate.features import encode_alike, points
+from skgen.evaluate.features import encode_alike, foreign, points
 from skgen.evaluate.samples import named_classifiers, seeded
 from skgen.seeds import generator
 
@@ -51,6 +51,11 @@ def train_on_synthetic(
     DataFrame
         A row a classifier and one, "most frequent class", that looks at no column; columns "generated" and "real".
 
+    Raises
+    ------
+    ValueError
+        If the tables differ in columns, labels do not fit the rows, or those learnt from are other classes than ``y_test`` has.
+
     References
     ----------
     Esteban, Hyland & Rätsch (2017), "Real-valued (medical) time series generation with recurrent conditional GANs".
@@ -70,8 +75,15 @@ def train_on_synthetic(
     P, Q, T = points(features, X_train, X_generated, X_test)
     rng = generator(random_state)
     columns = {}
+    asked = label_array(y_test, T, "y_test")
     for source, name, X, y in (("generated", "y_generated", Q, y_generated), ("real", "y_train", P, y_train)):
-        columns[source] = learn_from(X, label_array(y, X, name), T, label_array(y_test, T, "y_test"), classifiers, scoring, rng)
+        given = label_array(y, X, name)
+        mine, theirs = given.tolist(), asked.tolist()
+        if not set(mine) & set(theirs):
+            raise ValueError(
+                f"No label of {name} ({mine[0]!r}, ...) occurs in y_test ({theirs[0]!r}, ...): give labels of the same classes."
+            )
+        columns[source] = learn_from(X, given, T, asked, classifiers, scoring, rng)
     return pd.DataFrame(columns)
 
 
@@ -112,6 +124,8 @@ class CategoryCoverage(NamedTuple):
     n_rare : int
     lost : list of (column, level)
         The levels that do not occur, the most frequent first.
+    foreign : float
+        Share of generated rows with a cell that no real row could have: another level, or 2.5 among integers.
     """
 
     share: float
@@ -119,6 +133,7 @@ class CategoryCoverage(NamedTuple):
     expected_rare: float
     n_rare: int
     lost: list[tuple[Any, Any]]
+    foreign: float = 0.0
 
     def __float__(self) -> float:
         return self.share
@@ -139,6 +154,11 @@ def category_coverage(X_real: Any, X_generated: Any, *, column_kinds: Any = None
     -------
     CategoryCoverage
 
+    Raises
+    ------
+    ValueError
+        If the tables differ in columns, or ``rare`` is no share.
+
     Examples
     --------
     >>> import pandas as pd
@@ -148,8 +168,10 @@ def category_coverage(X_real: Any, X_generated: Any, *, column_kinds: Any = None
     >>> found.rare, found.lost
     (0.5, [('colour', 'green')])
     """
+    if isinstance(rare, bool) or not isinstance(rare, (int, float)) or not 0 <= rare <= 1:
+        raise ValueError(f"rare={rare!r} must be a share between 0 and 1.")
     columns, (real, generated) = encode_alike(column_kinds, X_real, X_generated)
-    return levels_kept(columns, real, generated, rare)
+    return levels_kept(columns, real, generated, rare)._replace(foreign=foreign(columns, X_generated))
 
 
 def levels_kept(columns: Any, real: np.ndarray, generated: np.ndarray, rare: float) -> CategoryCoverage:

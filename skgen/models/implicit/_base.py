@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Tensor, nn
 
@@ -20,11 +22,23 @@ from skgen.parameters import Interval
 __all__ = ["AdversarialModel", "discriminator_layer"]
 
 _WATCHED = 1000  # held-out rows by which a bandwidth is chosen
+_FLAT = 0.05  # of a column's deviation: less is a column that hardly varies
+_USUAL = 0.95  # share of the most frequent value, above which a column is not looked at
 
 
 def discriminator_layer(layer: nn.Module, spectral: bool) -> nn.Module:
     """The layer, divided by its largest singular value if ``spectral`` (Miyato et al. 2018)."""
     return nn.utils.parametrizations.spectral_norm(layer) if spectral else layer
+
+
+def _usual(X: np.ndarray) -> np.ndarray:
+    """Share of the most frequent value of each column."""
+    ordered = np.sort(X, axis=0)
+    n, found = len(X), np.empty(X.shape[1])
+    for j, x in enumerate(ordered.T):
+        ends = np.flatnonzero(np.concatenate([x[1:] != x[:-1], [True]]))
+        found[j] = np.diff(ends, prepend=-1).max() / n
+    return found
 
 
 class AdversarialModel(NeuralModel):
@@ -134,12 +148,29 @@ class AdversarialModel(NeuralModel):
             c = rows.c.cpu().numpy()
             code = np.where(np.isnan(c[:, 0]), -1, c.argmax(axis=1))
         watched = Watched(x, code, weight, self._class_share)
+        rng = np.random.default_rng(0)
+        drawn = [self._sample_class(k, self.n_parzen, rng) for k in range(max(1, self._n_classes))]
+        self._warn_of_flat_columns(x, np.concatenate(drawn))
         if self.density == "parzen":
-            rng = np.random.default_rng(0)
-            drawn = [self._sample_class(k, self.n_parzen, rng) for k in range(max(1, self._n_classes))]
             self._estimate = Window.chosen(self.columns_, drawn, watched)
         else:
             self._estimate = Observation.chosen(self, watched, self.n_annealing)
+
+    def _warn_of_flat_columns(self, X: np.ndarray, drawn: np.ndarray) -> None:
+        """Warn where coded rows vary and generated ones hardly do: rows as a whole may have neighbours all the same."""
+        seen = _usual(X) < min(_USUAL, 1 - 10 / len(drawn))  # else chance draws nothing but the usual value
+        numeric = np.isin(self.columns_.kinds, ("continuous", "integer"))
+        varies, usual = drawn.std(axis=0) > _FLAT * X.std(axis=0), _usual(drawn)
+        flat = np.flatnonzero(seen & np.where(numeric, ~varies, usual == 1))
+        if len(flat):
+            names = ", ".join(repr(self.columns_.names[j]) for j in flat[:5])
+            more = f" and {len(flat) - 5} more" if len(flat) > 5 else ""
+            warnings.warn(
+                f"Generated rows hardly vary in column {names}{more}: modes are missing, or training was short. Raise max_epochs, "
+                "or set gradient_penalty, packing=2 or another loss.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
 
     def _log_prob_classes(self, X: np.ndarray) -> np.ndarray:
         if "_network" not in vars(self):

@@ -221,7 +221,7 @@ class DCGAN(AdversarialModel):
     (3, 64)
     """
 
-    image_shape: tuple | None = None
+    image_shape: tuple | list | None = None
     channels: tuple | list | int = (32, 64)
     learning_rate: Annotated[float, Interval(0, open_low=True)] = 5e-4
     gradient_penalty: Annotated[float, Interval(0)] = 0.0

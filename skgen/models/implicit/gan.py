@@ -120,6 +120,8 @@ class GAN(AdversarialModel):
     n_annealing : int
         Temperatures.
 
+        These four are read by ``fit``: set later, they do nothing before the next one.
+
     Attributes
     ----------
     history_ : dict of arrays

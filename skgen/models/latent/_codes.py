@@ -33,7 +33,7 @@ class CodeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NeuralModel):
     n_components: Annotated[int, Interval(1)] = 8
     hidden_layer_sizes: tuple | list | int = (128, 128)
     activation: Literal["relu", "tanh", "elu", "silu"] = "relu"
-    image_shape: tuple | None = None
+    image_shape: tuple | list | None = None
     channels: tuple | list | int | None = (32, 64)
     n_mixture: Annotated[int, Interval(1)] = 1
     scale: Literal["free", "column", "shared"] = "free"
