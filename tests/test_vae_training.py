@@ -9,6 +9,7 @@ import torch
 from codes import SMALL, network, shaken
 from nets import bits, labels, mixed, with_bug
 from scipy import stats
+from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
@@ -109,6 +110,20 @@ def test_collapse_is_told_of_and_seen_in_the_history():
     assert history["active_units"][-1] >= 1
     assert history["kl"][-1] > 0.5
     assert len(history["kl"]) == active.n_iter_
+
+
+@pytest.mark.filterwarnings("ignore::skgen.reading.ColumnWarning")
+@pytest.mark.parametrize(("scale", "told"), [("free", True), ("shared", False)])
+def test_a_scale_at_its_floor_is_told_of_with_the_column(scale, told):
+    X = load_digits().data[:500, :9] / 16  # the first pixel is constant and has no other scale; the second is nearly so
+    net = {"n_components": 2, "hidden_layer_sizes": (32,), "learning_rate": 0.02, "batch_size": 50, "max_epochs": 60}
+    model = VAE(**net, scale=scale, random_state=0)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        model.fit(X)
+    floors = [str(w.message) for w in seen if "at its floor" in str(w.message)]
+    assert bool(floors) == told
+    assert all("floor in column 1:" in message for message in floors)
 
 
 def test_log_sd_of_the_code_is_bounded_whatever_the_encoder_says():

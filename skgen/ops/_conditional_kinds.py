@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from skgen.ops._mixture_start import mixture_start
 
-__all__ = ["LEAST_SCALE", "LEAST_STEP", "MOST_SCALE", "Binary", "Categorical", "Continuous", "Integer", "softplus"]
+__all__ = ["LEAST_SCALE", "LEAST_STEP", "MOST_SCALE", "Binary", "Categorical", "Continuous", "Integer", "log_scale", "softplus"]
 
 #: A component of a continuous column has its scale between these, in widths of the column: log p of a cell, in
 #: standardised units, never exceeds -log(LEAST_SCALE) - log(2 pi) / 2 = 5.99 nats, repeated values or not.
@@ -102,6 +102,11 @@ def _bound(raw: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
     """A log-scale between low and high, of slope 1 halfway: m + h tanh((raw - m) / h)."""
     middle, half = (low + high) / 2, (high - low) / 2
     return middle + half * torch.tanh((raw - middle) / half)
+
+
+def log_scale(raw: Tensor) -> Tensor:
+    """The log-scale of a component of a continuous column, in widths of the column, from the network's output."""
+    return _bound(raw, math.log(LEAST_SCALE), math.log(MOST_SCALE))
 
 
 def _unbound(log_scale: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:

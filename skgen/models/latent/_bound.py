@@ -274,6 +274,16 @@ class Watch:
             self.inner.epoch_begins()
 
     @torch.no_grad()
+    def narrow(self, module: Network) -> np.ndarray:
+        """Columns whose scale is at its floor, of the rows watched; a constant column has no other."""
+        like = module.absent
+        c = None if self.c is None else self.c.to(like)
+        mean, _ = module.posterior(module.show(self.x.to(like)), c)
+        found = module.outputs.narrow(module.decode(mean, c))
+        seen = self.x[:, found]
+        return found[((seen != seen[:1]) & ~torch.isnan(seen)).any(dim=0).cpu().numpy()] if len(seen) else found
+
+    @torch.no_grad()
     def epoch_ends(self, line: dict, learnt: Any) -> bool:
         like = self.module.absent
         mean, log_sd = self.module.posterior(self.module.show(self.x.to(like)), None if self.c is None else self.c.to(like))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -9,11 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skgen.ops._conditional_kinds import LEAST_SCALE, log_scale
 from skgen.ops.conditionals import Conditionals
 from skgen.tables import Columns
 
 __all__ = ["ACTIVATIONS", "ConvDecoder", "ConvEncoder", "Outputs", "TiedDecoder", "layer_table", "perceptron"]
 
+_NARROW = 4.0  # floors: a scale below so many is at the floor
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU, "silu": nn.SiLU}
 
 
@@ -174,6 +177,16 @@ class Outputs(nn.Module):
         if self._all:
             return made + bias
         return bias.expand(len(made), -1).index_add(1, self.made, made)
+
+    def narrow(self, parameters: Tensor) -> np.ndarray:
+        """Continuous columns whose scale is at its floor for half of these rows or more, of parameters (n, P)."""
+        C, found = self.conditionals.n_components, []
+        for j in np.flatnonzero(np.array(self.conditionals.kinds) == "continuous"):
+            share, _, raw = parameters[:, self.conditionals.parameters_of(int(j))].reshape(len(parameters), 3, C).unbind(1)
+            raw = raw.gather(1, share.argmax(dim=1, keepdim=True))
+            if (log_scale(raw) < math.log(_NARROW * LEAST_SCALE)).double().mean() >= 0.5:
+                found.append(j)
+        return np.array(found, dtype=int)
 
     def log_prob(self, x: Tensor, parameters: Tensor, cross_entropy: bool = False) -> Tensor:
         """log p(x | z) of the observed cells, (n, S), from rows (n, d) and parameters (n * S, P), a row's together; or minus

@@ -46,7 +46,8 @@ class VAE(CodeModel):
     n_mixture : int, default=1
         Components of a numeric column given z: 1 is a normal, or a discretised logistic for integers.
     scale : {"free", "column", "shared"}
-        The scale of a numeric column given z: a function of z, a number for each column, or one for all.
+        The scale of a numeric column given z: a function of z, a number for each column, or one for all. Where values repeat
+        (black pixels as floats), a free scale falls to its floor, and log p says little of the rest of the row.
     beta : float, default=1.0
         Weight of the KL term, in nats. A loss that averages cross-entropy over d pixels has d times the weight it states.
     kl_warmup : int, default=0
@@ -76,7 +77,7 @@ class VAE(CodeModel):
     come from p(z). Conditional draws are by importance resampling among ``n_samples_score``. With classes one network serves
     all, p(x | y, z) and q(z | x, y), and rows without a label have the sum over classes (M2, Kingma et al. 2014).
 
-    If no dimension of z is active, a ConvergenceWarning names what helps.
+    A ConvergenceWarning says what helps where no dimension of z is active, and where the scale of a column is at its floor.
 
     References
     ----------
@@ -166,7 +167,19 @@ class VAE(CodeModel):
         trained = super()._learn(module, share, rows, held_out, settings, seed, monitor=watch, **how)
         if whole and not trained.interrupted:
             self._tell_of_collapse(trained)
+            self._tell_of_narrow_columns(module, watch)
         return trained
+
+    def _tell_of_narrow_columns(self, module: Network, watch: Watch) -> None:
+        names = [repr(self.columns_.names[j]) for j in watch.narrow(module)]
+        if names:
+            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+            warnings.warn(
+                f"The scale given z is at its floor in column {', '.join(names[:5])}{more}: log p is that of repeated values, and "
+                "the code serves them before all other columns. Set scale='shared', or give column_kinds='integer' or 'bernoulli'.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
 
     def _tell_of_collapse(self, trained: Trained) -> None:
         losses = [line.get("valid_loss", line["train_loss"]) for line in trained.history]
