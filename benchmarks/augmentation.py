@@ -35,8 +35,8 @@ import skgen
 
 torch.set_num_threads(1)
 
-#: Of the DCGAN: as many steps as an epoch of few rows allows, and no patience that ends the game before.
-SETTINGS = {"image_shape": (SIDE, SIDE), "batch_size": 64, "max_epochs": 500, "n_iter_no_change": 500, "n_parzen": 100}
+#: Of the DCGAN: 2,000 steps, and no patience that ends the game before.
+SETTINGS = {"image_shape": (SIDE, SIDE), "batch_size": 64, "max_epochs": 100, "n_iter_no_change": 100, "n_parzen": 100}
 
 
 def mirrored(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -23,6 +23,8 @@ _LAZY = {
     "names": "skgen.registry",
     "get": "skgen.registry",
     "make": "skgen.registry",
+    "load": "skgen.files",
+    "save": "skgen.files",
     "compare": "skgen.evaluate.compare",
     "Snapshots": "skgen.evaluate.snapshots",
     "HistoryDisplay": "skgen.evaluate.displays",

@@ -6,6 +6,8 @@ from skgen.compose import TransformedDensity as TransformedDensity
 from skgen.evaluate.compare import compare as compare
 from skgen.evaluate.displays import HistoryDisplay as HistoryDisplay
 from skgen.evaluate.snapshots import Snapshots as Snapshots
+from skgen.files import load as load
+from skgen.files import save as save
 from skgen.models.autoregressive.fvsbn import FVSBN as FVSBN
 from skgen.models.autoregressive.made import MADE as MADE
 from skgen.models.autoregressive.nade import NADE as NADE

@@ -13,6 +13,9 @@ from sklearn.utils import check_array
 __all__ = ["Container", "as_table", "from_plain", "to_plain"]
 
 
+_ARGUMENTS = ("categories", "time_unit", "time_zone")  # of a narwhals dtype
+
+
 def to_plain(value: Any) -> Any:
     """A pandas index or dtype as lists, arrays and text, for files that hold no pandas objects; anything else as it is."""
     if isinstance(value, pd.RangeIndex):
@@ -26,11 +29,20 @@ def to_plain(value: Any) -> Any:
         return {"pandas": "category", "categories": to_plain(value.categories), "ordered": value.ordered}
     if isinstance(value, pd.api.extensions.ExtensionDtype):
         return {"pandas": "dtype", "dtype": str(value)}
+    if type(value).__module__ == "narwhals.dtypes":
+        return {"narwhals": type(value).__name__, "arguments": {a: getattr(value, a) for a in _ARGUMENTS if hasattr(value, a)}}
     return value
 
 
 def from_plain(value: Any) -> Any:
     """The way back from ``to_plain``."""
+    if isinstance(value, dict) and "narwhals" in value:
+        import narwhals as nw
+
+        dtype = getattr(nw, value["narwhals"])
+        if not (isinstance(dtype, type) and issubclass(dtype, nw.dtypes.DType)):
+            raise ValueError(f"{value['narwhals']!r} is no type of a column")
+        return dtype(**value["arguments"])
     kind = value.get("pandas") if isinstance(value, dict) else None
     if kind == "range":
         return pd.RangeIndex(value["stop"])
@@ -52,10 +64,12 @@ class Container:
     backend: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "columns": to_plain(self.columns)}
+        schema = {name: to_plain(dtype) for name, dtype in self.schema.items()}
+        return {**vars(self), "columns": to_plain(self.columns), "schema": schema}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, columns=from_plain(state["columns"]))
+        schema = {name: from_plain(dtype) for name, dtype in state["schema"].items()}
+        vars(self).update(state, columns=from_plain(state["columns"]), schema=schema)
 
     def wrap(self, data: list[np.ndarray], dtypes: list[Any]) -> Any:
         """A table of this container from one array a column."""
@@ -101,7 +115,7 @@ def _from_narwhals(frame: Any) -> tuple[pd.DataFrame, Container]:
             data[j] = pd.Series(cells, dtype=object)
     table = pd.DataFrame(data, columns=range(len(frame.columns)))
     table.columns = frame.columns
-    return table, Container("narwhals", columns=list(frame.columns), schema=dict(frame.schema), backend=frame.implementation)
+    return table, Container("narwhals", columns=list(frame.columns), schema=dict(frame.schema), backend=frame.implementation.value)
 
 
 def as_table(X: Any, name: str) -> tuple[np.ndarray | pd.DataFrame, Container]:

@@ -18,11 +18,12 @@ from skgen.learn.gradient import Batches, Rows, Settings, Trained, TrainingDiver
 __all__ = ["coverage", "energy_distance", "play"]
 
 _JUDGED = 1000  # rows on either side of the two-sample statistic
-_DRAWN = 300  # generated rows for that statistic, at least: with as few as are held out, chance would choose the weights
+_DRAWN = 300  # rows on either side, at least, if there are so many: by as few as are held out, chance would choose the weights
 _NEIGHBOURS = 5
 _COLLAPSED = 0.5  # share of real rows near a generated one, below which modes are missing
 _CUT = 0.1  # what the rates are multiplied by when the distance falls no more, and when a loss is no number
 _RESTARTS = 3
+_LEAST_STEPS = 20  # of an epoch: a small table would else be judged, and given up, after a step or two
 _ABSURD = 1e6  # a loss beyond which nothing is learnt: features are of order one
 _MIDDLE = {"minimax": 0.0, "non_saturating": 0.0, "least_squares": 0.5}  # the discriminator's output between its answers
 
@@ -98,13 +99,15 @@ class _Players(NeuralNet):
     def run_single_epoch(self, iterator: Batches | None, training: bool, prefix: str, step_fn: Any, **_: Any) -> None:
         if iterator is None:
             return
-        epoch = iterator.epoch = len(self.history)
+        epoch = len(self.history)
         generator = seeded(self.seed, epoch, 1)
         self.module_.train()
         sums, count = torch.zeros(4, dtype=torch.float64), 0
-        for batch in iterator:
-            sums += self._round(batch, generator)
-            count += 1
+        while count < _LEAST_STEPS:
+            iterator.epoch = epoch + (count << 20)  # of each pass another order
+            for batch in iterator:
+                sums += self._round(batch, generator)
+                count += 1
         for name, value in zip(("generator_loss", "discriminator_loss", "d_real", "d_generated"), sums / count, strict=True):
             self.history.record(name, float(value))
 
@@ -186,10 +189,11 @@ def play(
 ) -> Trained:
     """Train both players; keep the generator whose rows are nearest to the held-out ones.
 
-    Losses of the players say little about the rows. What is watched is the energy distance between held-out rows and as
-    many generated from noise that is the same in every epoch. After ``n_iter_no_change`` epochs without a smaller one,
-    training goes on from the best weights at a tenth of the rates; and after as many again it ends. A loss that is no number, or
-    beyond a million, does the same, three times.
+    An epoch is a pass over the rows, or several: at least 20 steps. Losses of the players say little about the rows. What is
+    watched is the energy distance between held-out rows (with others that are learnt from, where fewer than 300 are held out:
+    by a few dozen, chance would choose) and as many generated from noise that is the same in every epoch. After
+    ``n_iter_no_change`` epochs without a smaller one, training goes on from the best weights at a tenth of the rates; and
+    after as many again it ends. A loss that is no number, or beyond a million, does the same, three times.
 
     Parameters
     ----------
@@ -220,8 +224,7 @@ def play(
     device, dtype = torch.device(settings.device), torch.float64 if settings.precision == "float64" else torch.float32
     module.to(device=device, dtype=dtype)
     rows = rows.to(device, dtype)
-    watched = rows if held_out is None else held_out.to(device, dtype)
-    watched = watched.take(torch.randperm(len(watched), generator=seeded(seed, 3))[:_JUDGED].to(device))
+    watched = _watched(rows, None if held_out is None else held_out.to(device, dtype), seed)
     share = None if share is None else torch.as_tensor(share, dtype=torch.float64)
     net = _Players(module, game, share, settings, seed, max_epochs=settings.max_epochs, device=settings.device, verbose=0)
     net.initialize()
@@ -288,6 +291,17 @@ def play(
         )
         _warn_of_collapse(module, seen, net._asked(seen.c, seeded(seed, 2)), seed)
     return Trained(best, lines, len(lines), interrupted, converged)
+
+
+def _watched(rows: Rows, held_out: Rows | None, seed: int) -> Rows:
+    """The rows by which a generator is judged: those held out, and where they are too few to judge by, others with them."""
+    many = rows if held_out is None else held_out
+    many = many.take(torch.randperm(len(many), generator=seeded(seed, 3))[:_JUDGED].to(many.x.device))
+    if held_out is None or len(held_out) >= _DRAWN:
+        return many
+    more = rows.take(torch.randperm(len(rows), generator=seeded(seed, 3))[: _DRAWN - len(held_out)].to(rows.x.device))
+    c = None if rows.c is None else torch.cat([many.c, more.c])
+    return Rows(torch.cat([many.x, more.x]), c, torch.cat([many.w, more.w]))
 
 
 def _line(net: _Players, watched: Rows, rate: float, began: float) -> dict:

@@ -125,8 +125,13 @@ class GAN(AdversarialModel):
     Attributes
     ----------
     history_ : dict of arrays
-        Both losses, D on real and on generated rows, its accuracy on held-out rows (one half where it cannot tell), and the
-        energy distance between held-out and generated rows, by which the kept weights are chosen.
+        Both losses, D on real and on generated rows, its accuracy on rows to watch (one half where it cannot tell), and the
+        energy distance between these and generated rows, by which the kept weights are chosen. The rows to watch are held out,
+        but of a table with fewer than 3,000 rows, where they are too few, 300 are watched, most of them learnt from.
+
+    Notes
+    -----
+    An epoch is one pass over the rows, or as many as make 20 steps of the generator.
 
     References
     ----------

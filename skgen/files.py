@@ -1,0 +1,167 @@
+"""Model files: one safetensors file with JSON beside the arrays, from which nothing is run.
+
+A file names classes of the registry and a closed list of skgen's own; what it cannot hold is refused when it is written. There
+is no way from here to pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import skgen
+
+__all__ = ["load", "save"]
+
+FORMAT = 1
+_MOST_TEXT = 2**26  # bytes of JSON: what is large is in arrays
+_MOST_ARRAYS = 10**5
+
+
+def save(model: Any, path: str | os.PathLike) -> None:
+    """Write a model to a file that :func:`load` opens, anywhere.
+
+    The file is written beside ``path`` and moved there when it is whole, so that a failure leaves an older file as it was.
+    Numbers are kept bit for bit: the loaded model answers as this one does. Callbacks are not kept.
+
+    Parameters
+    ----------
+    model : estimator
+        A model of the registry, or one made of such: ``GenerativeClassifier``, ``TransformedDensity``, ``GenerativeImputer``,
+        ``GenerativeOverSampler``. Fitted or not.
+    path : str or path
+
+    Raises
+    ------
+    ValueError
+        If the model holds what a file cannot: a function, a random generator, another library's object. The message names the
+        parameter or attribute.
+    OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile, skgen
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = skgen.make("naive_bayes").fit(X, y)
+    >>> path = tempfile.mkdtemp() + "/iris.skgen"
+    >>> skgen.save(model, path)
+    >>> bool((skgen.load(path).predict(X) == model.predict(X)).all())
+    True
+    """
+    from safetensors.numpy import save_file
+
+    from skgen.storing import Writer
+
+    path = Path(path)
+    if isinstance(model, type) or not hasattr(model, "get_params"):
+        raise ValueError(f"save writes a model, not {model!r}: give a model and then a path.")
+    writer = Writer()
+    root = writer.value(model, "The model")
+    told = {"format": FORMAT, "version": skgen.__version__, "root": root, "objects": writer.objects}
+    text = json.dumps(told, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    if len(text) > _MOST_TEXT or len(writer.arrays) > _MOST_ARRAYS:
+        raise ValueError(
+            f"The model is described by {len(text):,} bytes and {len(writer.arrays):,} arrays, too many for a model file."
+        )
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        save_file(writer.arrays, beside, metadata={"skgen": text, "sha256": _digest(text, writer.arrays)})
+        with open(beside, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException as error:
+        beside.unlink(missing_ok=True)
+        if type(error).__name__ == "SafetensorError":
+            raise OSError(f"{path} could not be written: {error}. What was there before is as it was.") from error
+        raise
+
+
+def load(path: str | os.PathLike) -> Any:
+    """Open a file that :func:`save` wrote.
+
+    No code of the file is run: it names models, which the registry looks up. torch is imported only if the model needs it.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    estimator
+
+    Raises
+    ------
+    ValueError
+        If the file is none of skgen's, damaged, or written by a newer skgen.
+    PluginError
+        If a model of it is not installed, or is gated; the message says what to install.
+    OSError
+        If the file cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    from skgen.registry import PluginError
+    from skgen.storing import Reader
+
+    path = Path(path)
+    _check_size(path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            told = file.metadata() or {}
+            if "skgen" not in told:
+                raise ValueError(f"{path} is not a model file of skgen.")
+            if len(file.keys()) > _MOST_ARRAYS:
+                raise ValueError(f"{path} holds {len(file.keys()):,} arrays, more than a model file may.")
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: no dict
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a model file of skgen, or is damaged: {error}.") from None
+    if _digest(told["skgen"], arrays) != told.get("sha256"):
+        raise ValueError(f"{path} is damaged: its contents are not those that were written.")
+    try:
+        described = json.loads(told["skgen"])
+        if described["format"] > FORMAT:
+            raise ValueError(f"it was written by skgen {described['version']}, this is {skgen.__version__}: upgrade skgen")
+        return Reader(described["objects"], arrays).value(described["root"])
+    except (PluginError, OSError):
+        raise
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+        StopIteration,
+        RuntimeError,
+    ) as error:
+        raise ValueError(f"{path} cannot be opened: {type(error).__name__}: {error}.") from error
+
+
+def _check_size(path: Path) -> None:
+    """Before anything is allocated: the length that the file states for its header, held against the file."""
+    with open(path, "rb") as file:
+        first, size = file.read(8), os.fstat(file.fileno()).st_size
+    if len(first) < 8:
+        raise ValueError(f"{path} is not a model file of skgen: it has {size} bytes.")
+    stated = struct.unpack("<Q", first)[0]
+    if stated > size - 8 or stated > 2 * _MOST_TEXT:
+        raise ValueError(f"{path} is not a model file of skgen, or is cut off: it states a header of {stated:,} bytes.")
+
+
+def _digest(text: str, arrays: dict[str, np.ndarray]) -> str:
+    """SHA-256 of all that a file holds."""
+    found = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        a = arrays[name]
+        found.update(f"{name} {a.dtype.str} {a.shape}".encode())
+        found.update(np.ascontiguousarray(a).reshape(-1).view(np.uint8).data)
+    return found.hexdigest()
