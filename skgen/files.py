@@ -72,6 +72,8 @@ def save(model: Any, path: str | os.PathLike) -> None:
         raise ValueError(
             f"The model is described by {len(text):,} bytes and {len(writer.arrays):,} arrays, too many for a model file."
         )
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {path.parent} to write {path.name} into.")
     beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         save_file(writer.arrays, beside, metadata={"skgen": text, "sha256": _digest(text, writer.arrays)})
@@ -119,9 +121,10 @@ def load(path: str | os.PathLike) -> Any:
             told = file.metadata() or {}
             if "skgen" not in told:
                 raise ValueError(f"{path} is not a model file of skgen.")
-            if len(file.keys()) > _MOST_ARRAYS:
-                raise ValueError(f"{path} holds {len(file.keys()):,} arrays, more than a model file may.")
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: no dict
+            held = list(file.keys())
+            if len(held) > _MOST_ARRAYS:
+                raise ValueError(f"{path} holds {len(held):,} arrays, more than a model file may.")
+            arrays = {name: file.get_tensor(name) for name in held}
     except SafetensorError as error:
         raise ValueError(f"{path} is not a model file of skgen, or is damaged: {error}.") from None
     if _digest(told["skgen"], arrays) != told.get("sha256"):
@@ -133,16 +136,7 @@ def load(path: str | os.PathLike) -> Any:
         return Reader(described["objects"], arrays).value(described["root"])
     except (PluginError, OSError):
         raise
-    except (
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-        StopIteration,
-        RuntimeError,
-    ) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, StopIteration, RuntimeError) as error:
         raise ValueError(f"{path} cannot be opened: {type(error).__name__}: {error}.") from error
 
 
