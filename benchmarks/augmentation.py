@@ -14,6 +14,9 @@ training digits, and is judged on the 10,000 test digits:
 
 All networks take as many steps. Nothing is chosen by the test digits. Printed are the mean accuracy over seeds, its standard
 deviation, the difference to "nothing" seed by seed with its standard error, and the processor's seconds of a DCGAN, one thread.
+
+Seen with three seeds: nothing .893, shifts .937, flips and shifts .876, dcgan .870, dcgan and shifts .905. A DCGAN of 200 digits
+is no gain: a loss of .02 where the images are not moved, and of .03 where they are.
 """
 
 from __future__ import annotations

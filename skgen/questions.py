@@ -244,6 +244,8 @@ class Questions:
         """
         check_is_fitted(self, "columns_")
         positions = {name: j for j, name in enumerate(self.columns_.names)}
+        if isinstance(column, (int, np.integer)) and column not in positions and 0 <= column < len(positions):
+            column = self.columns_.names[column]
         if not pd.api.types.is_hashable(column) or column not in positions:
             raise ValueError(f"{column!r} is not a column: choose from {self.columns_.names[:20]}.")
         j = positions[column]

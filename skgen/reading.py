@@ -72,7 +72,10 @@ def ties(d: int, image_shape: Any, step_features: Any) -> np.ndarray:
         raise ValueError("image_shape and step_features say two things about the columns: give one of them.")
     if image_shape is not None:
         shape = tuple(image_shape)
-        if len(shape) not in (2, 3) or int(np.prod(shape)) != d:
+        whole = all(isinstance(s, (int, np.integer)) and not isinstance(s, bool) and s > 0 for s in shape)
+        if not whole or len(shape) not in (2, 3):
+            raise ValueError(f"image_shape={image_shape!r} must be (height, width) or (height, width, channels), positive ints.")
+        if int(np.prod(shape)) != d:
             raise ValueError(
                 f"image_shape={image_shape!r} has {int(np.prod(shape))} pixels, but X has {d} columns: "
                 "give (height, width) or (height, width, channels) whose product is the number of columns."

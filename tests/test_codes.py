@@ -229,3 +229,52 @@ def test_rows_that_are_no_images_are_told(digits):
     assert SampleGridDisplay.from_rows(X[0], image_shape=(8, 8)).images.shape == (1, 8, 8)
     with pytest.raises(ValueError, match="Pixels must be numbers"):
         SampleGridDisplay.from_rows(pd.DataFrame({"a": ["x"], "b": [1]}), image_shape=(1, 2))
+
+
+def test_displays_say_what_they_cannot_draw(digits):
+    X, y = digits
+    model = PCA(2).fit(X)
+    partly = np.array([None, *map(str, y[1:])], dtype=object)
+    assert len(LatentScatterDisplay.from_estimator(model, X, partly).points_) == 11  # rows without a label are drawn too
+    for call, told in (
+        (lambda: LatentScatterDisplay.from_estimator(model, X, y[:5]), "give one label a row"),
+        (lambda: SampleGridDisplay.from_estimator(model, image_shape=(8, 8)), "PCA draws no rows"),
+        (lambda: SampleGridDisplay.from_estimator(model, n_samples=0), "n_samples=0 must be an int >= 1"),
+        (lambda: LatentManifoldDisplay.from_estimator(model, n=2.5), "n=2.5 must be an int >= 2"),
+        (lambda: ReconstructionDisplay.from_estimator(model, X[:4], n_columns=0), "n_columns=0 must be an int >= 1"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            call()
+
+
+@pytest.fixture(scope="module")
+def named():
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), columns=list("abc"), index=[f"r{i}" for i in range(60)])
+    y = np.where(X["a"] > 0, "high", "low")
+    how = {"n_components": 2, "hidden_layer_sizes": (8,), "max_epochs": 2, "random_state": 0}
+    return X, y, skgen.make("vae", **how).fit(X), skgen.make("autoencoder", **how).fit(X, y)
+
+
+def test_answers_row_by_row_keep_the_index(named):
+    X, _, vae, autoencoder = named
+    for frame in (vae.reconstruct(X), autoencoder.denoise(X), vae.elbo_terms(X), move(vae, X, np.zeros(2))):
+        assert frame.index.equals(X.index)
+
+
+def test_odd_questions_to_codes_are_told(named):
+    X, y, vae, autoencoder = named
+    assert len(vae.inverse_transform(np.zeros((0, 2)))) == len(autoencoder.inverse_transform(np.zeros((0, 2)))) == 0
+    assert np.array_equal(vae.predict_missing(X[:2], 1), vae.predict_missing(X[:2], "b"))
+    for call, told in (
+        (lambda: autoencoder.inverse_transform([[0.0, 0.0]], "nonsense"), "is not a class"),
+        (lambda: autoencoder.transform(X, y[:3]), "3 labels for 60 rows"),
+        (lambda: autoencoder.sample(2, given={"a": 1.0}), "cannot draw missing cells"),
+        (lambda: skgen.make("vae", image_shape=(1.0, 3)).fit(X), "positive ints"),
+        (lambda: skgen.make("vae", image_shape=(-1, -3)).fit(X), "positive ints"),
+        (lambda: skgen.make("vae", image_shape=(3,)).fit(X), "positive ints"),
+        (lambda: skgen.make("vae", image_shape=[2, 2]).fit(X), "has 4 pixels, but X has 3 columns"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            call()
+    half = skgen.make("vae", n_components=2, hidden_layer_sizes=(8,), max_epochs=2, precision="bfloat16", random_state=0).fit(X)
+    assert np.isfinite(half.score_samples(X)).all()

@@ -166,7 +166,10 @@ def move(model: Any, X: Any, direction: np.ndarray, step: float | np.ndarray = 1
     if steps.ndim != 1 or (len(steps) != len(Z) and 1 not in (len(steps), len(Z))):
         raise ValueError(f"step has shape {steps.shape}, but X has {len(Z)} rows: give one step, or one a row.")
     codes = Z + np.multiply.outer(steps, direction)
-    return decode(model, codes, _each(y, len(codes)))
+    moved = decode(model, codes, _each(y, len(codes)))
+    if hasattr(moved, "index") and hasattr(X, "index") and len(X) == len(moved):
+        moved.index = X.index
+    return moved
 
 
 def traverse(model: Any, x: Any, component: int | None = None, values: Any = None, *, y: Any = None) -> Any:

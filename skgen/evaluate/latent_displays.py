@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from scipy.special import ndtri
 
 from skgen.evaluate.codes import as_rows, decode, encode
@@ -98,6 +99,9 @@ class SampleGridDisplay(_Tiles):
         **kwargs: Any,
     ) -> SampleGridDisplay:
         """Draw ``n_samples`` rows of each class, a line a class; of a model without classes, as many lines of as many rows."""
+        _check_count("n_samples", n_samples, 1)
+        if not hasattr(model, "sample"):
+            raise ValueError(f"{type(model).__name__} draws no rows: give a model with sample, or rows to from_rows.")
         if "classes_" in vars(model):
             classes = [c for c, p in zip(model.classes_, model.class_log_prior_, strict=True) if np.isfinite(p)]
             rows = np.concatenate([_cells(model.sample(n_samples, y=c, random_state=random_state)) for c in classes])
@@ -149,6 +153,7 @@ class ReconstructionDisplay(_Tiles):
         **kwargs: Any,
     ) -> ReconstructionDisplay:
         """Encode and decode the rows of ``X``."""
+        _check_count("n_columns", n_columns, 1)
         X = as_rows(X)
         by_itself = y is None and hasattr(model, "reconstruct")  # with classes, by the predicted ones
         made = model.reconstruct(X) if by_itself else decode(model, encode(model, X, y), y)
@@ -201,6 +206,7 @@ class LatentManifoldDisplay(_Tiles):
         image_shape : tuple, optional
             Default: the model's.
         """
+        _check_count("n", n, 2)
         u = np.linspace(0.02, 0.98, n)
         if X is None:
             q = getattr(model, "n_components", None)
@@ -247,7 +253,10 @@ class LatentScatterDisplay:
         Z = encode(model, X)
         if len(set(components)) != 2 or not all(0 <= c < Z.shape[1] for c in components):
             raise ValueError(f"components={components!r} must be two of the {Z.shape[1]} codes, counted from 0.")
-        return cls(Z[:, list(components)], None if y is None else np.asarray(y), components=components).plot(ax=ax, **kwargs)
+        labels = None if y is None else np.asarray(y)
+        if labels is not None and labels.shape != (len(Z),):
+            raise ValueError(f"y has shape {labels.shape} for {len(Z)} rows: give one label a row.")
+        return cls(Z[:, list(components)], labels, components=components).plot(ax=ax, **kwargs)
 
     def plot(self, *, ax: Axes | None = None, **kwargs: Any) -> LatentScatterDisplay:
         """Draw on ``ax``, or on a new figure; ``kwargs`` are for matplotlib's ``scatter``."""
@@ -255,7 +264,9 @@ class LatentScatterDisplay:
         if self.labels is None:
             self.points_ = [ax.scatter(*self.codes.T, **how)]
         else:
-            own = [(c, self.codes[self.labels == c]) for c in np.unique(self.labels)]
+            known = ~pd.isna(self.labels)
+            own = [(c, self.codes[known & (self.labels == c)]) for c in np.unique(self.labels[known])]
+            own += [] if known.all() else [("no label", self.codes[~known])]
             self.points_ = [ax.scatter(*codes.T, **{"label": str(c), **how}) for c, codes in own]
             ax.legend()
         ax.set(xlabel=f"code {self.components[0]}", ylabel=f"code {self.components[1]}")
@@ -281,6 +292,11 @@ def _axes(ax: Any, name: str, size: tuple[float, float] | None = None) -> Any:
     except ImportError as error:
         raise ImportError(f'{name} draws with matplotlib: pip install "skgen[plot]".') from error
     return plt.subplots(figsize=size)[1]
+
+
+def _check_count(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name}={value!r} must be an int >= {least}.")
 
 
 def _cells(X: Any) -> np.ndarray:

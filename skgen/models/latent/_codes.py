@@ -20,6 +20,13 @@ from skgen.tables import Columns
 __all__ = ["CodeModel"]
 
 
+def _with_index_of(X: Any, rows: Any) -> Any:
+    """Rows that answer those of X one by one, in a frame with its index."""
+    if isinstance(X, pd.DataFrame) and isinstance(rows, pd.DataFrame):
+        rows.index = X.index
+    return rows
+
+
 _CELLS = 2**21  # numbers in the largest tensor of a pass
 
 
@@ -117,7 +124,8 @@ class CodeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NeuralModel):
         ----------
         X : array-like or data frame of shape (n, d)
         y : label or array of shape (n,), optional
-            Classes, where the encoder depends on them; without, codes are averaged over p(y | x).
+            Classes, where the encoder depends on them; without, codes are averaged over p(y | x), which takes as long as
+            ``predict_proba``: give y, or lower ``n_samples_score``.
 
         Returns
         -------
@@ -129,6 +137,7 @@ class CodeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NeuralModel):
         if len(densities) > 1:
             return np.concatenate([density._encode_part(Z, None) for density in densities], axis=1)
         one = densities[0]
+        self._check_classes(y, len(Z))
         if not one._is_conditional:
             return one._encode_part(Z, None)
         K = len(self.classes_)
@@ -166,6 +175,7 @@ class CodeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NeuralModel):
         Z = check_array(Z, dtype=float, ensure_min_samples=0)
         if Z.shape[1] != one.n_components:
             raise ValueError(f"Z has {Z.shape[1]} columns, but n_components={one.n_components}: give what transform gives.")
+        self._check_classes(y, len(Z))
         c = None
         if one._is_conditional:
             if y is None:
@@ -173,8 +183,15 @@ class CodeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NeuralModel):
             c = torch.eye(len(self.classes_))[torch.from_numpy(self._codes_given(y, len(Z)))]
         return self._table_of_means(one._decode_part(Z, c))
 
+    def _check_classes(self, y: Any, n: int) -> None:
+        """Labels that are given must be those of fit, even where the networks do not see them."""
+        if y is not None and "classes_" in vars(self):
+            self._codes_given(y, n)
+
     def _decode_part(self, Z: np.ndarray, c: Tensor | None) -> np.ndarray:
         """Means of coded cells given codes, for one network."""
+        if not len(Z):
+            return np.empty((0, len(self.columns_)))
         with torch.inference_mode():
             z = self._tensor(Z)
             network = self._network
@@ -210,7 +227,7 @@ class CodeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NeuralModel):
         check_is_fitted(self, "columns_")
         if y is None and len(self._fitted.densities_) == 1 and self._fitted.densities_[0]._is_conditional:
             y = self.predict(X)
-        return self.inverse_transform(self.transform(X, y), y)
+        return _with_index_of(X, self.inverse_transform(self.transform(X, y), y))
 
     @property
     def _is_conditional(self) -> bool:

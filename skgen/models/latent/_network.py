@@ -176,7 +176,7 @@ class Outputs(nn.Module):
         bias = torch.cat([self.bias, self.bias.new_zeros(1)])[self.own]
         if self._all:
             return made + bias
-        return bias.expand(len(made), -1).index_add(1, self.made, made)
+        return bias.expand(len(made), -1).index_add(1, self.made, made.to(bias.dtype))  # half precision makes halves
 
     def narrow(self, parameters: Tensor) -> np.ndarray:
         """Continuous columns whose scale is at its floor for half of these rows or more, of parameters (n, P)."""

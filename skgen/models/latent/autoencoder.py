@@ -131,12 +131,12 @@ class Autoencoder(CodeModel):
     The other parameters are those of :class:`skgen.NeuralModel`. Reconstruction error is no log p(x). ``score_samples`` is an
     importance-sampled estimate of log int p(x | z) p(z) dz in nats and data units: a quarter of the codes z are drawn from
     the density of codes, the others around the row's own code, as widely as the codes of an average row could lie, twice and
-    four times so. It is too low where these miss what explains a row, the more so the more dimensions a code has; no part of
-    training looks at it.
+    four times so. It is off in either direction where these miss what explains a row, the more so the more dimensions a code
+    has and the fewer codes are tried: below a hundred it means little. No part of training looks at it.
 
     The networks do not see the class; classes differ by the density of their codes. Rows without a label train the networks
-    and enter that density by EM. Missing cells are not taken: ``noise="masking"`` and a mean in their place is what
-    :meth:`denoise` expects.
+    and enter that density by EM. Rows with missing cells are not taken by ``fit``, ``transform`` and ``score_samples``:
+    ``noise="masking"`` and a mean in their place is what :meth:`denoise` expects.
 
     References
     ----------
@@ -323,6 +323,9 @@ class Autoencoder(CodeModel):
             shares.append(np.log(len(anywhere) / S) + np.logaddexp.reduce(log_pz + np.log(self._code_share), axis=2))
         log_r = np.logaddexp.reduce(shares)
         return np.logaddexp.reduce(log_px[:, :, None] + log_pz - log_r[:, :, None], axis=1) - math.log(S)
+
+    def _sample_missing_class(self, k: int, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return self._sample_missing(X, rng)  # which says that there is no answer
 
     def _log_prob_coded(self, coded: np.ndarray) -> np.ndarray:
         for part in (self._fitted, *self._fitted.densities_):

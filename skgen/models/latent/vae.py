@@ -262,7 +262,8 @@ class VAE(CodeModel):
             top = joint.max(axis=0)
             terms = (q * reconstruction).sum(axis=0), (q * kl).sum(axis=0) + surprise, np.log(np.exp(joint - top).sum(axis=0)) + top
         recon, divergence, bound = terms
-        frame = pd.DataFrame({"reconstruction": recon + gain, "kl": divergence})
+        index = X.index if isinstance(X, pd.DataFrame) else None
+        frame = pd.DataFrame({"reconstruction": recon + gain, "kl": divergence}, index=index)
         frame["elbo"] = frame["reconstruction"] - frame["kl"]
         frame["log_prob"] = bound + gain
         frame["gap"] = frame["log_prob"] - frame["elbo"]
