@@ -23,7 +23,6 @@ _NEIGHBOURS = 5
 _COLLAPSED = 0.5  # share of real rows near a generated one, below which modes are missing
 _CUT = 0.1  # what the rates are multiplied by when the distance falls no more, and when a loss is no number
 _RESTARTS = 3
-_LEAST_STEPS = 20  # of an epoch: a small table would else be judged, and given up, after a step or two
 _ABSURD = 1e6  # a loss beyond which nothing is learnt: features are of order one
 _MIDDLE = {"minimax": 0.0, "non_saturating": 0.0, "least_squares": 0.5}  # the discriminator's output between its answers
 
@@ -103,7 +102,7 @@ class _Players(NeuralNet):
         generator = seeded(self.seed, epoch, 1)
         self.module_.train()
         sums, count = torch.zeros(4, dtype=torch.float64), 0
-        while count < _LEAST_STEPS:
+        while count < self.game.steps_per_epoch:
             iterator.epoch = epoch + (count << 20)  # of each pass another order
             for batch in iterator:
                 sums += self._round(batch, generator)
@@ -189,9 +188,9 @@ def play(
 ) -> Trained:
     """Train both players; keep the generator whose rows are nearest to the held-out ones.
 
-    An epoch is a pass over the rows, or several: at least 20 steps. Losses of the players say little about the rows. What is
-    watched is the energy distance between held-out rows (with others that are learnt from, where fewer than 300 are held out:
-    by a few dozen, chance would choose) and as many generated from noise that is the same in every epoch. After
+    An epoch is a pass over the rows, or as many as make ``game.steps_per_epoch`` steps. Losses of the players say little about
+    the rows. What is watched is the energy distance between held-out rows (with others that are learnt from, where fewer than
+    300 are held out: by a few dozen, chance would choose) and as many generated from noise that is the same in every epoch. After
     ``n_iter_no_change`` epochs without a smaller one, training goes on from the best weights at a tenth of the rates; and
     after as many again it ends. A loss that is no number, or beyond a million, does the same, three times.
 

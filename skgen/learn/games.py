@@ -22,6 +22,7 @@ class Game:
     gradient_penalty: float = 0.0
     averaging: float = 0.999
     packing: int = 1
+    steps_per_epoch: int = 1
 
 
 def _softplus(a: Tensor) -> Tensor:

@@ -54,6 +54,7 @@ class AdversarialModel(NeuralModel):
     n_iter_no_change: Annotated[int, Interval(1)] = 30
     gradient_clip: Annotated[float, Interval(0, open_low=True)] | None = None
     tol: Annotated[float, Interval(0)] = 0.0
+    steps_per_epoch: Annotated[int, Interval(1)] = 20
     loss: Literal["minimax", "non_saturating", "least_squares", "wasserstein"] = "non_saturating"
     discriminator_steps: Annotated[int, Interval(1)] = 1
     discriminator_rate: Annotated[float, Interval(0, open_low=True)] = 1.0
@@ -128,6 +129,7 @@ class AdversarialModel(NeuralModel):
             self.gradient_penalty,
             self.averaging,
             self._packed(0 if rows.c is None else rows.c.shape[1]),
+            self.steps_per_epoch,
         )
         goes_on = vars(self).pop("_goes_on")
         trained = play(module, game, share, rows, held_out, settings, seed, monitor=how.get("monitor"), goes_on=goes_on)

@@ -197,7 +197,8 @@ class DCGAN(AdversarialModel):
         Of the discriminator's convolutions, each of which halves the sides while there is more than a pixel;
         the generator has them in reverse.
     n_latent : int, default=32
-    loss, discriminator_steps, discriminator_rate, label_smoothing, gradient_penalty, spectral_norm, averaging, packing : as in GAN
+    steps_per_epoch, loss, discriminator_steps, discriminator_rate, label_smoothing : as in GAN
+    gradient_penalty, spectral_norm, averaging, packing : as in GAN
         With ``spectral_norm`` the discriminator has no batch normalisation.
     classifier, density, n_parzen, n_annealing : as in GAN
 
@@ -229,9 +230,10 @@ class DCGAN(AdversarialModel):
     kinds = frozenset({"continuous", "integer", "binary"})
     quick = MappingProxyType(
         {
-            "channels": (32,),
+            "channels": (16,),
             "n_latent": 4,
-            "max_epochs": 5,
+            "max_epochs": 1,
+            "steps_per_epoch": 8,
             "batch_size": 128,
             "learning_rate": 5e-3,
             "discriminator_rate": 8.0,

@@ -93,6 +93,9 @@ class GAN(AdversarialModel):
     hidden_layer_sizes : tuple of int or int, default=(128, 128)
         Of both players.
     n_latent : int, default=32
+    steps_per_epoch : int, default=20
+        An epoch is one pass over the rows, or as many as make so many steps of the generator: a small table would else be judged,
+        and given up, after a step or two.
     loss : {"non_saturating", "minimax", "least_squares", "wasserstein"}
     discriminator_steps : int
         Steps of the discriminator for one of the generator.
@@ -129,9 +132,6 @@ class GAN(AdversarialModel):
         energy distance between these and generated rows, by which the kept weights are chosen. The rows to watch are held out,
         but of a table with fewer than 3,000 rows, where they are too few, 300 are watched, most of them learnt from.
 
-    Notes
-    -----
-    An epoch is one pass over the rows, or as many as make 20 steps of the generator.
 
     References
     ----------
@@ -155,6 +155,7 @@ class GAN(AdversarialModel):
             "hidden_layer_sizes": (32,),
             "n_latent": 4,
             "max_epochs": 1,
+            "steps_per_epoch": 1,
             "batch_size": 64,
             "learning_rate": 4e-2,
             "gradient_penalty": 0.0,
