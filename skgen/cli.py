@@ -1,4 +1,4 @@
-"""The command ``skgen``: models, compare, check.
+"""The command ``skgen``: models, compare, check, new-plugin.
 
 Heavy imports wait until a subcommand needs them. Bad usage, bad files and bad names exit 2 with one line on stderr;
 Ctrl-C exits 130; a reader that goes away, as ``head`` does, is no error.
@@ -122,6 +122,16 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--csv", action="store_true", help="print CSV; notes go to stderr")
     compare.set_defaults(run=_compare)
 
+    plugin = commands.add_parser(
+        "new-plugin",
+        help="write a distribution with a model of your own",
+        description="Write a complete distribution skgen-NAME: a working model to replace by yours, its entry point, a conformance "
+        "test, a README and a CI file.",
+    )
+    plugin.add_argument("name", help="of the model, such as wild_mixture")
+    plugin.add_argument("--folder", default=".", metavar="FOLDER", help="where skgen-NAME is made (.)")
+    plugin.set_defaults(run=_new_plugin)
+
     check = commands.add_parser(
         "check", help="hold a model to the contract", description="Run the conformance kit on a model; exits 1 if a check fails."
     )
@@ -203,6 +213,17 @@ def _check(asked: argparse.Namespace) -> int:
     return code
 
 
+def _new_plugin(asked: argparse.Namespace) -> int:
+    from skgen.author import new_plugin
+
+    written = new_plugin(asked.name, asked.folder)
+    top = written[0].parent
+    for path in written:
+        print(path)
+    print(f'Next: cd {top} && pip install -e ".[test]" && skgen check {asked.name}, then write your own model in {written[2]}')
+    return 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -219,7 +240,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     asked = parser.parse_args(argv)
     if asked.command is None:
-        parser.error("say what to do: models, compare or check")
+        parser.error("say what to do: models, compare, check or new-plugin")
     try:
         code = asked.run(asked)
         sys.stdout.flush()

@@ -11,7 +11,7 @@ import numpy as np
 
 from skgen.registry import PluginError, entries, find
 
-__all__ = ["Reader", "Writer"]
+__all__ = ["Reader", "Unstorable", "Writer", "registered_name"]
 
 #: Objects that models keep beside arrays: the only classes, with registered models, that a file can name.
 _HELD = {
@@ -47,7 +47,7 @@ class Unstorable(ValueError):
     """A value that a file cannot hold; the message names it."""
 
 
-def _registered(cls: type) -> str:
+def registered_name(cls: type) -> str:
     """``distribution:name`` of a registered class, or the name of an estimator made of models; empty if it is neither."""
     path = f"{cls.__module__}:{cls.__qualname__}"
     if _MADE_OF_MODELS.get(cls.__name__) == path:
@@ -127,7 +127,7 @@ class Writer:
             return self._seen[id(v)][0]
         cls = type(v)
         held = _HELD.get(cls.__name__) == f"{cls.__module__}:{cls.__qualname__}"
-        name = cls.__name__ if held else _registered(cls) if hasattr(cls, "get_params") else ""
+        name = cls.__name__ if held else registered_name(cls) if hasattr(cls, "get_params") else ""
         if not name:
             remedy = (
                 "register the class as an entry point of group 'skgen.models'"
