@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import secrets
+import stat
 import struct
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,11 @@ def save(model: Any, path: str | os.PathLike) -> None:
         raise FileNotFoundError(f"There is no folder {path.parent} to write {path.name} into.")
     beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
+        # safetensors' own file would be for its owner alone: readable as any new file, or as the one that is replaced
+        os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        mode = (path if path.exists() else beside).stat().st_mode
         save_file(writer.arrays, beside, metadata={"skgen": text, "sha256": _digest(text, writer.arrays)})
+        os.chmod(beside, stat.S_IMODE(mode))
         with open(beside, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import tracemalloc
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -388,6 +389,16 @@ def test_a_write_that_is_cut_short_leaves_the_old_file(tmp_path):
     assert os.listdir(tmp_path) == ["model.skgen"]
 
 
+def test_a_file_is_for_others_to_read_as_any_new_file_is(tmp_path):
+    path, plain = tmp_path / "model.skgen", tmp_path / "plain"
+    plain.touch()
+    skgen.save(skgen.make("naive_bayes"), path)
+    assert path.stat().st_mode == plain.stat().st_mode
+    path.chmod(0o640)
+    skgen.save(skgen.make("naive_bayes"), path)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
 def test_torch_is_imported_only_for_models_that_need_it(tmp_path):
     path = tmp_path / "model.skgen"
     skgen.save(skgen.make("chow_liu").fit(TABLE, LABELS), path)
@@ -403,3 +414,26 @@ def test_a_model_of_another_device_opens_here(tmp_path):
         part.device = "cuda"
     model.device = "cuda"
     assert np.array_equal(through(model, tmp_path).score_samples(X), model.score_samples(X))
+
+
+# ---- files of releases
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.skgen")), ids=lambda path: path.stem)
+def test_files_of_releases_open_and_answer_as_then(path):
+    import importlib.util
+
+    told = importlib.util.spec_from_file_location("make_golden", Path(__file__).parents[1] / "tools" / "make_golden.py")
+    tool = importlib.util.module_from_spec(told)
+    told.loader.exec_module(tool)
+    X = tool.table(path.name.split("-")[0])
+    then, model = json.loads(path.with_suffix(".json").read_text()), skgen.load(path)
+    np.testing.assert_allclose(model.score_samples(X), then["log_p"], rtol=1e-9)
+    np.testing.assert_allclose(model.predict_proba(X), then["proba"], atol=1e-9)
+    assert list(model.sample(3, random_state=0).columns) == list(X.columns)
+
+
+def test_there_are_files_of_this_release():
+    assert len(list(GOLDEN.glob(f"*-{skgen.__version__}.skgen"))) >= 6
