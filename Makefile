@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 DATA ?=
 export PYTHONHASHSEED = 0
 
-.PHONY: compare test check-full lint format bench clean
+.PHONY: compare test plugins check-full lint format bench clean
 
 .venv/python.stamp:
 	$(PYTHON) -m venv .venv
@@ -33,6 +33,13 @@ test: .venv/all.stamp
 
 check-full: .venv/all.stamp
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m full tests
+
+# each installed as a stranger's would be, and held to its own tests
+plugins: .venv/all.stamp
+	for plugin in plugins/skgen-*; do \
+		$(PIP) "./$$plugin" && (cd "$$plugin" && OMP_NUM_THREADS=1 ../../$(BIN)/python -m pytest -q -p no:cacheprovider) || exit 1; \
+	done
+	$(BIN)/skgen models
 
 lint: .venv/all.stamp
 	$(BIN)/ruff check .
