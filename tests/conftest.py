@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+
 import pytest
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    # what a shell starts in the background ignores Ctrl-C, of which some tests are
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
