@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import sparse
 from sklearn.utils import check_array
 
-__all__ = ["Container", "as_table", "from_plain", "to_plain"]
+__all__ = ["Container", "as_table", "from_plain", "to_plain", "with_index_of"]
 
 
 _ARGUMENTS = ("categories", "time_unit", "time_zone")  # of a narwhals dtype
@@ -116,6 +116,13 @@ def _from_narwhals(frame: Any) -> tuple[pd.DataFrame, Container]:
     table = pd.DataFrame(data, columns=range(len(frame.columns)))
     table.columns = frame.columns
     return table, Container("narwhals", columns=list(frame.columns), schema=dict(frame.schema), backend=frame.implementation.value)
+
+
+def with_index_of(X: Any, rows: Any) -> Any:
+    """Rows that answer those of X one by one; in a pandas frame, with its index."""
+    if isinstance(X, pd.DataFrame) and isinstance(rows, pd.DataFrame):
+        rows.index = X.index
+    return rows
 
 
 def as_table(X: Any, name: str) -> tuple[np.ndarray | pd.DataFrame, Container]:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
-import stat
 import struct
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import skgen
+from skgen.learn.whole_files import written_whole
 
 __all__ = ["load", "save"]
 
@@ -58,6 +57,7 @@ def save(model: Any, path: str | os.PathLike) -> None:
     >>> bool((skgen.load(path).predict(X) == model.predict(X)).all())
     True
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     from skgen.storing import Writer
@@ -75,21 +75,11 @@ def save(model: Any, path: str | os.PathLike) -> None:
         )
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.parent} to write {path.name} into.")
-    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
-        # safetensors' own file would be for its owner alone: readable as any new file, or as the one that is replaced
-        os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        mode = (path if path.exists() else beside).stat().st_mode
-        save_file(writer.arrays, beside, metadata={"skgen": text, "sha256": _digest(text, writer.arrays)})
-        os.chmod(beside, stat.S_IMODE(mode))
-        with open(beside, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException as error:
-        beside.unlink(missing_ok=True)
-        if type(error).__name__ == "SafetensorError":
-            raise OSError(f"{path} could not be written: {error}. What was there before is as it was.") from error
-        raise
+        with written_whole(path) as part:
+            save_file(writer.arrays, part, metadata={"skgen": text, "sha256": _digest(text, writer.arrays)})
+    except SafetensorError as error:
+        raise OSError(f"{path} could not be written: {error}. What was there before is as it was.") from error
 
 
 def load(path: str | os.PathLike) -> Any:

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from skgen.containers import Container, as_table
-from skgen.tables import KINDS, Columns, numbers, only_zero_one
+from skgen.tables import KINDS, Columns, listed, numbers, only_zero_one
 
-__all__ = ["MAX_LEVELS", "ColumnWarning", "columns", "read", "ties"]
+__all__ = ["MAX_LEVELS", "ColumnWarning", "columns", "read", "shape_of_images", "ties"]
 
 MAX_LEVELS = 10_000
 _FEW = 20  # a continuous column with this many distinct values or fewer is called repeated
@@ -66,21 +66,33 @@ def _sorted_levels(column: Any, name: Any) -> pd.Index:
     return levels
 
 
+def shape_of_images(image_shape: Any) -> tuple[int, int, int]:
+    """Height, width and channels.
+
+    Raises
+    ------
+    ValueError
+        If they are not two or three positive ints.
+    """
+    shape = tuple(image_shape)
+    whole = all(isinstance(s, (int, np.integer)) and not isinstance(s, bool) and s > 0 for s in shape)
+    if not whole or len(shape) not in (2, 3):
+        raise ValueError(f"image_shape={image_shape!r} must be (height, width) or (height, width, channels), positive ints.")
+    return (*shape, 1)[:3]
+
+
 def ties(d: int, image_shape: Any, step_features: Any) -> np.ndarray:
     """Which columns are one variable many times: pixels of a channel, a feature over all steps."""
     if image_shape is not None and step_features is not None:
         raise ValueError("image_shape and step_features say two things about the columns: give one of them.")
     if image_shape is not None:
-        shape = tuple(image_shape)
-        whole = all(isinstance(s, (int, np.integer)) and not isinstance(s, bool) and s > 0 for s in shape)
-        if not whole or len(shape) not in (2, 3):
-            raise ValueError(f"image_shape={image_shape!r} must be (height, width) or (height, width, channels), positive ints.")
+        shape = shape_of_images(image_shape)
         if int(np.prod(shape)) != d:
             raise ValueError(
                 f"image_shape={image_shape!r} has {int(np.prod(shape))} pixels, but X has {d} columns: "
                 "give (height, width) or (height, width, channels) whose product is the number of columns."
             )
-        return np.arange(d) % (shape[2] if len(shape) == 3 else 1)
+        return np.arange(d) % shape[2]
     if step_features is not None:
         if step_features < 1 or d % step_features:
             raise ValueError(f"step_features={step_features!r} does not divide the {d} columns of X: columns are step-major.")
@@ -322,12 +334,9 @@ def _warn(found: Columns, table: Any, asked: set) -> None:
         elif 0 < len(values) <= _FEW and len(seen) >= 10 * len(values):
             repeated.append(found.names[j])
 
-    def some(names: list) -> str:
-        return ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
     if unseen:
         warnings.warn(
-            f"Columns without an observed cell: {some(unseen)}. Nothing is learnt there, and what is drawn there is invented. "
+            f"Columns without an observed cell: {listed(unseen)}. Nothing is learnt there, and what is drawn there is invented. "
             "Drop them.",
             ColumnWarning,
             stacklevel=5,
@@ -341,20 +350,20 @@ def _warn(found: Columns, table: Any, asked: set) -> None:
         )
     if constant:
         warnings.warn(
-            f"Constant continuous columns: {some(constant)}. The density there is in units of 1, whatever the unit. Drop them.",
+            f"Constant continuous columns: {listed(constant)}. The density there is in units of 1, whatever the unit. Drop them.",
             ColumnWarning,
             stacklevel=5,
         )
     if whole:
         warnings.warn(
-            f"Float columns of whole numbers and NaN, as integers read with missing cells are: {some(whole)}. "
+            f"Float columns of whole numbers and NaN, as integers read with missing cells are: {listed(whole)}. "
             "They are read as continuous; pass column_kinds={name: 'integer'} if they count or code something.",
             ColumnWarning,
             stacklevel=5,
         )
     if repeated:
         warnings.warn(
-            f"Continuous columns with few distinct values: {some(repeated)}. A density on repeated values diverges. "
+            f"Continuous columns with few distinct values: {listed(repeated)}. A density on repeated values diverges. "
             "Pass column_kinds='integer' or 'categorical' for them.",
             ColumnWarning,
             stacklevel=5,

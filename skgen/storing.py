@@ -40,7 +40,6 @@ _MADE_OF_MODELS = {
     "GenerativeOverSampler": "skgen.oversampling:GenerativeOverSampler",
 }
 _DEEPEST = 100  # of values within values
-_TEXT = 64  # strings in an array, from which on they are kept as bytes
 
 
 class Unstorable(ValueError):

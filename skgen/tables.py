@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 
 from skgen.containers import Container, from_plain, to_plain
 
-__all__ = ["FAR", "KINDS", "Columns", "numbers", "only_zero_one"]
+__all__ = ["FAR", "KINDS", "Columns", "listed", "numbers", "only_zero_one"]
 
 KINDS = ("continuous", "integer", "binary", "categorical", "bernoulli")
 #: Coded values are clipped here, so that their squares stay finite.
@@ -39,6 +40,17 @@ def _range(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     low = np.vstack([wide.min(axis=0).reshape(-1, d), rest]) if len(wide) else rest
     high = np.vstack([wide.max(axis=0).reshape(-1, d), rest]) if len(wide) else rest
     return low.min(axis=0), high.max(axis=0)
+
+
+def listed(names: Sequence) -> str:
+    """Names of columns for a message: five of them, and how many more.
+
+    Examples
+    --------
+    >>> listed(list("abcdefg"))
+    "'a', 'b', 'c', 'd', 'e' and 2 more"
+    """
+    return ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 class Columns:

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skgen.containers import with_index_of
+
 __all__ = ["interpolate", "latent_direction", "move", "traverse"]
 
 
@@ -167,9 +169,7 @@ def move(model: Any, X: Any, direction: np.ndarray, step: float | np.ndarray = 1
         raise ValueError(f"step has shape {steps.shape}, but X has {len(Z)} rows: give one step, or one a row.")
     codes = Z + np.multiply.outer(steps, direction)
     moved = decode(model, codes, _each(y, len(codes)))
-    if hasattr(moved, "index") and hasattr(X, "index") and len(X) == len(moved):
-        moved.index = X.index
-    return moved
+    return with_index_of(X, moved) if len(codes) == len(Z) else moved
 
 
 def traverse(model: Any, x: Any, component: int | None = None, values: Any = None, *, y: Any = None) -> Any:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
-import os
-import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,24 +14,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from skgen.learn.whole_files import clear, written_whole
+
 __all__ = ["Checkpoint"]
 
 _FORMAT = "skgen-checkpoint/1"
 _COUNTERS = ("best_loss", "first_loss", "waited", "cuts", "restarts", "rate", "lines", "tried")
 _SECONDS = 1.0  # between two writes: an epoch may be shorter than writing it
-
-
-def _lives(process: int) -> bool:
-    """Whether there is such a process; where the system does not tell, yes."""
-    if os.name != "posix":
-        return True  # there a signal of 0 would end it
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 class Checkpoint:
@@ -55,12 +41,9 @@ class Checkpoint:
 
     def __init__(self, path: Path, rows: Iterable[Any], seed: int):
         self.path, self._last = Path(path), -np.inf
-        self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}-{threading.get_ident()}.part")
         if not self.path.parent.is_dir():
             raise ValueError(f"checkpoint={str(path)!r}: the folder {str(self.path.parent)!r} does not exist.")
-        for left in self.path.parent.glob(f".{glob.escape(self.path.name)}.*-*.part"):
-            if not _lives(int(left.name.split(".")[-2].partition("-")[0])):  # what a kill in the middle of a write leaves
-                left.unlink(missing_ok=True)
+        clear(self.path)
         digest = hashlib.sha256(str(seed).encode())
         for tensor in (t for part in rows if part is not None for t in (part.x, part.c, part.w) if t is not None):
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -99,19 +82,14 @@ class Checkpoint:
         meta = {name: getattr(run, name) for name in _COUNTERS}
         meta["averaged"] = 0 if run.net.average is None else run.net.average.steps
         text = {"format": _FORMAT, "about": self._about(run), "run": json.dumps(meta)}
-        part = self._part
         try:
-            save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, part, text)
-            with open(part, "rb") as written:
-                os.fsync(written.fileno())
-            os.replace(part, self.path)
+            with written_whole(self.path) as part:
+                save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, part, text)
         except (OSError, SafetensorError) as error:
             size = sum(value.numel() * value.element_size() for value in tensors.values())
             raise OSError(
                 f"checkpoint={str(self.path)!r}: {size} bytes cannot be written ({error}); the file before is whole."
             ) from error
-        finally:
-            part.unlink(missing_ok=True)
 
     def read(self, run: Any) -> None:
         """Put ``run`` where the file was written, if there is one."""

@@ -18,6 +18,7 @@ from skgen.learn.gradient import Rows, Settings, Trained
 from skgen.models.implicit._window import Observation, Watched, Window
 from skgen.neural import NeuralModel
 from skgen.parameters import Interval
+from skgen.tables import listed
 
 __all__ = ["AdversarialModel", "discriminator_layer"]
 
@@ -165,10 +166,9 @@ class AdversarialModel(NeuralModel):
         varies, usual = drawn.std(axis=0) > _FLAT * X.std(axis=0), _usual(drawn)
         flat = np.flatnonzero(seen & np.where(numeric, ~varies, usual == 1))
         if len(flat):
-            names = ", ".join(repr(self.columns_.names[j]) for j in flat[:5])
-            more = f" and {len(flat) - 5} more" if len(flat) > 5 else ""
+            names = listed([self.columns_.names[j] for j in flat])
             warnings.warn(
-                f"Generated rows hardly vary in column {names}{more}: modes are missing, or training was short. Raise max_epochs, "
+                f"Generated rows hardly vary in column {names}: modes are missing, or training was short. Raise max_epochs, "
                 "or set gradient_penalty, packing=2 or another loss.",
                 ConvergenceWarning,
                 stacklevel=2,

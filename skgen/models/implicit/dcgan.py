@@ -17,7 +17,7 @@ from skgen.learn.gradient import Trained
 from skgen.models.implicit._base import AdversarialModel, discriminator_layer
 from skgen.models.implicit._table import relaxed_draw
 from skgen.parameters import Interval
-from skgen.reading import ColumnWarning
+from skgen.reading import ColumnWarning, shape_of_images
 from skgen.tables import Columns
 
 __all__ = ["DCGAN"]
@@ -264,8 +264,4 @@ class DCGAN(AdversarialModel):
         """Height, width and channels; one line of pixels if no shape is given."""
         if self.image_shape is None:
             return 1, d, 1
-        shape = tuple(self.image_shape)
-        whole = all(isinstance(s, (int, np.integer)) and not isinstance(s, bool) and s > 0 for s in shape)
-        if not whole or len(shape) not in (2, 3):
-            raise ValueError(f"image_shape={self.image_shape!r} must be (height, width) or (height, width, channels).")
-        return (*shape, 1)[:3]
+        return shape_of_images(self.image_shape)

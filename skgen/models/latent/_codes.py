@@ -12,19 +12,13 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Tensor, nn
 
 from skgen import bayes
+from skgen.containers import with_index_of
 from skgen.models.latent._network import ConvDecoder, ConvEncoder, Outputs, layer_table, perceptron
 from skgen.neural import NeuralModel
 from skgen.parameters import Interval
 from skgen.tables import Columns
 
 __all__ = ["CodeModel"]
-
-
-def _with_index_of(X: Any, rows: Any) -> Any:
-    """Rows that answer those of X one by one, in a frame with its index."""
-    if isinstance(X, pd.DataFrame) and isinstance(rows, pd.DataFrame):
-        rows.index = X.index
-    return rows
 
 
 _CELLS = 2**21  # numbers in the largest tensor of a pass
@@ -227,7 +221,7 @@ class CodeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NeuralModel):
         check_is_fitted(self, "columns_")
         if y is None and len(self._fitted.densities_) == 1 and self._fitted.densities_[0]._is_conditional:
             y = self.predict(X)
-        return _with_index_of(X, self.inverse_transform(self.transform(X, y), y))
+        return with_index_of(X, self.inverse_transform(self.transform(X, y), y))
 
     @property
     def _is_conditional(self) -> bool:

@@ -17,7 +17,7 @@ from skgen.learn.gradient import Rows, Settings, Trained
 from skgen.models.latent._bound import ACTIVE, Network, Watch, fixed_noise
 from skgen.models.latent._codes import CodeModel
 from skgen.parameters import Interval
-from skgen.tables import Columns
+from skgen.tables import Columns, listed
 
 __all__ = ["VAE"]
 
@@ -171,11 +171,10 @@ class VAE(CodeModel):
         return trained
 
     def _tell_of_narrow_columns(self, module: Network, watch: Watch) -> None:
-        names = [repr(self.columns_.names[j]) for j in watch.narrow(module)]
+        names = [self.columns_.names[j] for j in watch.narrow(module)]
         if names:
-            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
             warnings.warn(
-                f"The scale given z is at its floor in column {', '.join(names[:5])}{more}: log p is that of repeated values, and "
+                f"The scale given z is at its floor in column {listed(names)}: log p is that of repeated values, and "
                 "the code serves them before all other columns. Set scale='shared', or give column_kinds='integer' or 'bernoulli'.",
                 ConvergenceWarning,
                 stacklevel=2,
