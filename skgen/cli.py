@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from typing import Any, NoReturn
 
 import skgen
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
 
     models = commands.add_parser("models", help="list the registered models", description="List the registered models.")
+    models.add_argument("--load", action="store_true", help="import each: what fails and what to install, what columns each takes")
     models.add_argument("--json", action="store_true", help="as JSON")
     models.set_defaults(run=_models)
 
@@ -139,7 +141,9 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--tier", choices=("quick", "full"), default="quick", help="full takes longer")
     check.add_argument("--only", metavar="CHECK", help="one check, by name or id")
     check.add_argument("--seed", type=int, default=0, metavar="N")
-    check.add_argument("--json", action="store_true", help="as JSON")
+    form = check.add_mutually_exclusive_group()
+    form.add_argument("--json", dest="form", action="store_const", const="json", default="text", help="as JSON")
+    form.add_argument("--junit", dest="form", action="store_const", const="junit", help="as JUnit's XML, for CI servers")
     check.set_defaults(run=_check)
     return parser
 
@@ -148,28 +152,48 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _models(asked: argparse.Namespace) -> int:
-    """A row a model from its entry point alone: nothing is imported."""
-    from skgen.registry import entries
+    """A row a model from its entry point alone, nothing being imported, unless ``--load`` asks what importing gives."""
+    from skgen.registry import entries, remark
 
-    rows = [
-        {
+    rows = []
+    for entry in entries():
+        row = {
             "name": entry.name,
             "family": entry.family,
             "distribution": entry.distribution,
             "version": entry.version,
             "class": entry.class_name,
-            "remark": entry.blocked or (f"needs: {entry.missing_extra}" if entry.missing_extra else ""),
+            "remark": remark(entry),
         }
-        for entry in entries()
-    ]
+        if asked.load:
+            row |= {"loads": False, "kinds": "", "likelihood": "", "missing": ""}
+            if not entry.hidden and not entry.missing_extra:
+                row |= _loaded(entry, row["remark"])
+        rows.append(row)
     if asked.json:
         print(json.dumps(rows, indent=2))
         return 0
-    heads = ("name", "family", "distribution", "version", "remark")
+    heads = ("name", "family", "distribution", "version", *(("kinds", "likelihood", "missing") if asked.load else ()), "remark")
     widths = [max([len(head), *(len(row[head]) for row in rows)]) for head in heads]
     for row in [dict(zip(heads, heads, strict=True)), *rows]:
         print("  ".join(f"{row[head]:{width}s}" for head, width in zip(heads, widths, strict=True)).rstrip())
     return 0
+
+
+def _loaded(entry: Any, remark: str) -> dict[str, Any]:
+    """What a row says after its model was imported; what the import prints goes to stderr, it is no part of the table."""
+    with redirect_stdout(sys.stderr):
+        wrong = entry.trial()
+        try:
+            model = entry.load()()
+            traits = {
+                "kinds": ",".join(sorted(model.kinds)),
+                "likelihood": str(model.likelihood),
+                "missing": str(model.missing),
+            }
+        except Exception as error:  # a stranger's class may raise anything: the row says it
+            return {"remark": wrong or f"{type(error).__name__}: {_line(error)}"}
+    return {"loads": True, **traits, "remark": "; ".join(filter(None, (remark, wrong)))}
 
 
 def _compare(asked: argparse.Namespace) -> int:
@@ -177,17 +201,18 @@ def _compare(asked: argparse.Namespace) -> int:
     from skgen.evaluate.datasets import load
 
     data = load(asked.data, asked.target, asked.split_column, asked.drop, asked.drop_missing_target)
-    result = compare(
-        asked.models,
-        data,
-        n_folds=asked.folds,
-        column_kinds=asked.column_kinds,
-        image_shape=asked.image_shape,
-        time_limit=asked.time_limit,
-        device=asked.device,
-        n_jobs=asked.n_jobs,
-        random_state=asked.seed,
-    )
+    with redirect_stdout(sys.stderr):  # what a stranger's model prints is no part of the table
+        result = compare(
+            asked.models,
+            data,
+            n_folds=asked.folds,
+            column_kinds=asked.column_kinds,
+            image_shape=asked.image_shape,
+            time_limit=asked.time_limit,
+            device=asked.device,
+            n_jobs=asked.n_jobs,
+            random_state=asked.seed,
+        )
     if asked.json:
         print(result.to_json())
     elif asked.csv:
@@ -206,7 +231,8 @@ def _compare(asked: argparse.Namespace) -> int:
 def _check(asked: argparse.Namespace) -> int:
     from skgen.testing.report import run
 
-    text, code = run(asked.name, asked.tier, asked.seed, asked.json, asked.only)
+    with redirect_stdout(sys.stderr):
+        text, code = run(asked.name, asked.tier, asked.seed, asked.form, asked.only)
     if code == 2:
         raise ValueError(text)
     print(text)

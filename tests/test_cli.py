@@ -283,7 +283,7 @@ def test_an_interrupt_exits_130(capsys, monkeypatch):
 def test_ctrl_c_ends_a_run():
     code = (
         "import sys, time; from skgen import cli; from skgen.evaluate import folds;"
-        "folds.run = lambda *rest: (print('on', flush=True), time.sleep(60));"
+        "folds.run = lambda *rest: (print('on', file=sys.__stdout__, flush=True), time.sleep(60));"
         "sys.exit(cli.main(['compare', 'iris', '--models', 'naive_bayes']))"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

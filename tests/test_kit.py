@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import warnings
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import planted
@@ -222,9 +223,8 @@ class NeverLearns(planted.TinyGaussian):
 def test_a_bare_assert_is_told_by_its_line_and_each_failure_once():
     message = one(NeverLearns, "C1")["message"]
     assert "AssertionError: ;" not in message
-    assert "check_classifiers_train: AssertionError: assert accuracy_score(y, y_pred) > 0.83 (line " in message
-    assert message.count("check_classifiers_train: AssertionError: assert accuracy_score") == 1
-    assert "(task = 'auto', 'classify')" in message
+    said = "check_classifiers_train (task='auto'/'classify'): AssertionError: assert accuracy_score(y, y_pred) > 0.83 (line "
+    assert message.count(said) == 1
 
 
 class GapThatIsThere(planted.Bootstrap):
@@ -360,9 +360,19 @@ def test_report(monkeypatch):
     text, code = report.run("planted:Bootstrap", only="S4", seed=3)
     assert code == 1
     assert "again: python -m skgen.testing planted:Bootstrap --only not_memorised --tier quick --seed 3" in text
-    text, code = report.run("planted:Bootstrap", only="S4", as_json=True)
+    text, code = report.run("planted:Bootstrap", only="S4", form="json")
     [result] = json.loads(text)
     assert (result["status"], result["id"], code) == ("failed", "S4", 1)
+    text, code = report.run("planted:Bootstrap", only="S4", form="junit")
+    suite = ET.fromstring(text)[0]
+    assert {key: suite.get(key) for key in ("tests", "failures", "skipped", "errors")} == {
+        "tests": "1",
+        "failures": "1",
+        "skipped": "0",
+        "errors": "0",
+    }
+    assert "draws are training rows" in suite.find("testcase/failure").get("message")
+    assert "--only not_memorised" in suite.find("testcase/failure").text
     for name, message in {
         "naive_bays": "Did you mean naive_bayes",
         "no_such_module:Model": "cannot be loaded",
@@ -373,6 +383,28 @@ def test_report(monkeypatch):
         assert code == 2
         assert message in text
     assert report.run("naive_bayes", only="S99")[1] == 2
+
+
+def test_an_error_in_the_authors_code_is_told_once_with_its_line(tmp_path, monkeypatch):
+    (tmp_path / "broken_model.py").write_text(
+        "import numpy as np\nfrom skgen import GenerativeModel\n\n\nclass Broken(GenerativeModel):\n"
+        "    def _fit(self, X, weight, rng):\n        self._n = len(X)\n\n"
+        "    def _log_prob(self, X):\n        return np.zeros(self._m)\n\n"
+        "    def _sample(self, n, rng):\n        return np.zeros((n, 2))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    text, code = report.run("broken_model:Broken")
+    assert code == 1
+    said = "'Broken' object has no attribute '_m'. [_log_prob, line 10 of broken_model.py: return np.zeros(self._m)]"
+    assert text.count(f"     AttributeError: {said}\n") == 1
+    assert "the same as in random_state" in text
+
+
+def test_every_check_says_what_is_most_likely_wrong():
+    silent = [c.name for c in CHECKS.values() if not c.likely]
+    assert silent == ["sklearn_checks"]  # scikit-learn's own messages
+    text, _ = report.run("planted:Bootstrap", only="S4")
+    assert "Likely: " in text
 
 
 def test_replay_command_runs():

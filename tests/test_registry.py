@@ -9,13 +9,14 @@ from types import SimpleNamespace
 import pytest
 
 import skgen
-from skgen import registry
+from skgen import plugins, registry
 from skgen.registry import PluginError, find, scan
 
 
 def point(name, value, dist="skgen", version="1.0"):
     made = EntryPoint(name, value, "skgen.models")
-    vars(made).update(dist=SimpleNamespace(name=dist, version=version))
+    metadata = f"Metadata-Version: 2.1\nName: {dist}\nVersion: {version}\nSummary: it\n\nName: not this\n"
+    vars(made).update(dist=SimpleNamespace(read_text=lambda file: metadata if file == "METADATA" else None))
     return made
 
 
@@ -146,12 +147,12 @@ def test_extras(monkeypatch):
     deep = point("deep", "skgen.models.explicit.naive_bayes:NaiveBayes [torch]")
     (entry,) = scan([deep], {})
     assert entry.extras == ("torch",)
-    assert registry._needed("skgen", "torch") == ["torch", "skorch"]
-    monkeypatch.setattr(registry, "_installed", lambda name: name != "skorch")
+    assert plugins._needed("skgen", "torch") == ["torch", "skorch"]
+    monkeypatch.setattr(plugins, "_installed", lambda name: name != "skorch")
     assert entry.missing_extra == 'pip install "skgen[torch]"'
     with pytest.raises(PluginError, match=r'Model \'deep\' needs torch: pip install "skgen\[torch\]"'):
         entry.load()
-    monkeypatch.setattr(registry, "_installed", lambda name: True)
+    monkeypatch.setattr(plugins, "_installed", lambda name: True)
     assert entry.missing_extra == ""
     assert entry.load() is skgen.NaiveBayes
 

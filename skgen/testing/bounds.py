@@ -42,7 +42,11 @@ def _total(model: Any, table: Table, rng: np.random.Generator, factor: int) -> M
     return Measured(total, p, f"exp(score_samples) adds up to {total:.4f} +- {error:.1g}, above one")
 
 
-@check("S12", statistical=True)
+@check(
+    "S12",
+    statistical=True,
+    likely="the bound lies above log p: a sign, or a KL term left out.",
+)
 def bound_valid(subject: Subject) -> Measured:
     """A bound stays below log p: exp of it adds up to at most one, and more draws of ``n_samples_score`` do not lower it."""
     names = ("line", "plane", "bits", "labelled_bits") + (("counts", "blobs", "mixed") if subject.full else ())

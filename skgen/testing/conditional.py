@@ -63,7 +63,11 @@ def _conditional_mass(model: Any, table: Table, rows: np.ndarray, j: int) -> tup
     return below + (position - at) * here, np.zeros(len(rows))
 
 
-@check("S5", statistical=True)
+@check(
+    "S5",
+    statistical=True,
+    likely="the conditional distribution is that of another column, or ignores the cells given.",
+)
 def conditionals_uniform(subject: Subject) -> Measured:
     """F(x_j | x_<j) of the model's own draws is uniform in every column, and independent between columns."""
     given = hasattr(subject.estimator, "conditional_cdf")
@@ -128,7 +132,11 @@ def _rank_test(values: np.ndarray, rng: np.random.Generator, what: str, hidden: 
     return float(found.pvalue), float(found.statistic), f"{words}, {_BINS - 1} expected"
 
 
-@check("S6", statistical=True)
+@check(
+    "S6",
+    statistical=True,
+    likely="_sample_missing ignores cells that are given, or draws each missing cell by itself.",
+)
 def conditional_calibrated(subject: Subject) -> Measured:
     """A cell drawn by sample ranks evenly among draws of it from sample_conditional, towards the others and in log p too."""
     if subject.missing == "none":

@@ -5,9 +5,7 @@ from __future__ import annotations
 import random
 import re
 import sys
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,7 @@ import pandas as pd
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import check_estimator
 
-from skgen.testing.result import CheckFailed, brief, check, require
+from skgen.testing.result import CheckFailed, brief, check, require, told
 from skgen.testing.subject import Subject
 from skgen.testing.tables import Table, table
 
@@ -46,23 +44,12 @@ def refuses(call: Callable[[], Any], what: str, *naming: str, kinds: tuple[type,
 # ---- C1
 
 
-def _told(error: BaseException) -> str:
-    """Type and message of an error; of a bare ``assert``, the source line that failed."""
-    said = brief(error)
-    if not said:
-        frames = traceback.extract_tb(error.__traceback__)
-        said = (
-            f"{frames[-1].line} (line {frames[-1].lineno} of {Path(frames[-1].filename).name})" if frames else "without a message"
-        )
-    return f"{type(error).__name__}: {said}"
-
-
 @check("C1")
 def sklearn_checks(subject: Subject) -> None:
     """scikit-learn's check_estimator, for each task."""
     gaps = {name: why for name, why in dict(subject.declares("known_gaps", {})).items() if is_foreign_check(name)}
     tasks = ("auto", "density", "classify") if "task" in subject.estimator.get_params(deep=False) else (None,)
-    failed: dict[str, dict[Any, None]] = {}  # what fails -> the tasks it fails for
+    failed: dict[str, dict[tuple[str, Any], None]] = {}  # an error -> the checks and tasks that end in it
     still = set()
     for task in tasks:
         model = subject.new() if task is None else subject.new(task=task)
@@ -70,10 +57,15 @@ def sklearn_checks(subject: Subject) -> None:
             if result["status"] == "xfail":
                 still.add(result["check_name"])
             elif result["status"] == "failed":
-                failed.setdefault(f"{result['check_name']}: {_told(result['exception'])}", {})[task] = None
+                failed.setdefault(told(result["exception"]), {})[result["check_name"], task] = None
     if failed:
-        said = [what if None in where else f"{what} (task = {', '.join(map(repr, where))})" for what, where in failed.items()]
-        raise CheckFailed(f"{len(failed)} of scikit-learn's checks fail: " + "; ".join(said), float(len(failed)))
+        names = {name for where in failed.values() for name, _ in where}
+        said = []
+        for error, where in sorted(failed.items(), key=lambda one: -len(one[1])):
+            for_tasks = {name: [repr(task) for other, task in where if other == name and task] for name, _ in where}
+            listed = [f"{name} (task={'/'.join(given)})" if given else name for name, given in for_tasks.items()]
+            said.append(f"{', '.join(listed)}: {error}")
+        raise CheckFailed(f"{len(names)} of scikit-learn's checks fail: " + "; ".join(said), float(len(names)))
     if mended := set(gaps) - still:
         raise CheckFailed(f"known_gaps lists {', '.join(sorted(mended))}, which pass now: take them out of known_gaps.")
 
@@ -100,7 +92,10 @@ def _same_container(data: Table, got: Any, n: int, where: str) -> None:
     require(got.index.equals(pd.RangeIndex(n)), f"{where} must have a fresh index 0..{n - 1}.")
 
 
-@check("C2")
+@check(
+    "C2",
+    likely="_sample gives something else than n coded rows, (n, d): numbers, and levels as codes 0, 1, ...",
+)
 def sample_contract(subject: Subject) -> None:
     """sample gives n rows in the container given to fit, for n = 0 too, and refuses a bad n_samples by name."""
     for data, labelled in subject.cases("plane", "bits", "mixed", "blobs", "labelled_bits"):
@@ -152,7 +147,10 @@ def _global_state() -> list[Any]:
     return state
 
 
-@check("C3")
+@check(
+    "C3",
+    likely="randomness that does not come from the rng a hook is given (np.random, random, torch's default generator).",
+)
 def random_state(subject: Subject) -> None:
     """An int gives the same fit and rows bit for bit, a RandomState advances, None is fresh; no global state moves."""
     if not subject.needs_seed():
@@ -186,7 +184,10 @@ def random_state(subject: Subject) -> None:
 # ---- C5
 
 
-@check("C5")
+@check(
+    "C5",
+    likely="_log_prob uses a statistic of the rows it is given, such as their mean, or keeps something from call to call.",
+)
 def batches(subject: Subject) -> None:
     """A row's score does not depend on the rows beside it, their number or their order."""
     for data, labelled in subject.cases("plane", "bits", "mixed", "blobs"):
@@ -224,7 +225,10 @@ def _polars(frame: pd.DataFrame) -> Any:
     return pl.DataFrame(data)
 
 
-@check("C6")
+@check(
+    "C6",
+    likely="a hook writes into the X it is given, or fit, score_samples or sample is overridden past the base.",
+)
 def containers(subject: Subject) -> None:
     """Lists, Fortran order, read-only arrays, float32, pandas and polars give the same model and come back as they came."""
     data = subject.numeric()
@@ -288,7 +292,10 @@ def _mixed_containers(subject: Subject, data: Table) -> None:
 # ---- C16
 
 
-@check("C16")
+@check(
+    "C16",
+    likely="a class attribute (kinds, likelihood, missing) is not one of those allowed, or an attribute of fit is not set.",
+)
 def traits(subject: Subject) -> None:
     """What the class declares holds, and what it does not declare is refused with a remedy."""
     likelihoods, levels = ("exact", "bound", "estimate"), ("exact", "estimate", "suffix", "none")

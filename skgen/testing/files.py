@@ -36,7 +36,10 @@ def _same(model: Any, other: Any, data: Table, labelled: bool, how: str) -> None
     require(equal, f"After {how}, the model fitted on table {data.name!r} answers differently.")
 
 
-@check("C4")
+@check(
+    "C4",
+    likely="state on self that is neither array nor plain value: a generator, a function, an open file, another library's object.",
+)
 def copies(subject: Subject) -> None:
     """clone is unfitted and equal; deepcopy, pickle and joblib keep every answer bit for bit."""
     for data, labelled in _cases(subject):
@@ -57,7 +60,11 @@ def copies(subject: Subject) -> None:
             _same(model, joblib.load(path, mmap_mode="r"), data, labelled, "joblib, memory-mapped")
 
 
-@check("C4", full_only=True)
+@check(
+    "C4",
+    full_only=True,
+    likely="state on self that is neither array nor plain value: a function, a generator, another library's object.",
+)
 def skops_file(subject: Subject) -> None:
     """skops, scikit-learn's exchange format, keeps every answer."""
     try:
@@ -71,7 +78,10 @@ def skops_file(subject: Subject) -> None:
         _same(model, loaded, data, labelled, "skops")
 
 
-@check("C4")
+@check(
+    "C4",
+    likely="state on self that is neither array nor plain value, or _get_state() and _set_state() that forget some of it.",
+)
 def skgen_file(subject: Subject) -> None:
     """skgen.save and skgen.load keep every answer."""
     if not registered_name(type(subject.estimator)):

@@ -33,7 +33,11 @@ def _gap(a: Any, b: Any) -> float:
     return float(gap.max(initial=0.0))
 
 
-@check("S8", statistical=True)
+@check(
+    "S8",
+    statistical=True,
+    likely="_log_prob_classes includes the prior, or classes share state that each fit overwrites.",
+)
 def bayes_identity(subject: Subject) -> Measured:
     """predict, predict_proba and score_samples are Bayes' rule over p(x|y) and the priors, and priors= moves them all."""
     cases = subject.labelled()
@@ -145,7 +149,10 @@ def _own_rows(log_p: np.ndarray, code: np.ndarray) -> np.ndarray:
     return np.stack([log_p[code == k].mean(axis=0) for k in range(log_p.shape[1])])
 
 
-@check("S15")
+@check(
+    "S15",
+    likely="_fit normalises or ignores the weights it is given, or a class reads rows whose weight is for another.",
+)
 def labelled_vs_split(subject: Subject) -> Measured:
     """A class's density is learnt from its own rows: it suits them best, as a fit on them alone says, whatever its name."""
     cases = subject.labelled()
@@ -270,7 +277,11 @@ def _close(subject: Subject, pair: Pair, what: str, likely: str) -> float:
     return gap
 
 
-@check("S9", full_only=True)
+@check(
+    "S9",
+    full_only=True,
+    likely="a constant in data units (a floor, a bandwidth, a penalty): hooks see standardised columns, so state it in those.",
+)
 def unit_change(subject: Subject) -> Measured:
     """Rescaling a continuous column by a lowers log p by exactly log a, from 1e-12 to 1e12."""
     gaps = []
@@ -301,7 +312,11 @@ def _has_order(subject: Subject) -> bool:
     return own or subject.missing == "suffix" or hasattr(subject.estimator, "conditional_cdf")
 
 
-@check("S10", full_only=True)
+@check(
+    "S10",
+    full_only=True,
+    likely="a column is treated by its place: an order, a default, the first one.",
+)
 def column_permutation(subject: Subject) -> Measured:
     """The order of the columns does not matter: told of it where a model has ``order=``, else within 0.1 nat if it has one."""
     cases = subject.unconverted("plane", "bits", "mixed", "blobs")
@@ -325,7 +340,11 @@ def _reversed(subject: Subject, data: Table, labelled: bool) -> float:
     return _close(subject, pair, what, "columns mixed up between fit and score.")
 
 
-@check("S11", full_only=True)
+@check(
+    "S11",
+    full_only=True,
+    likely="the fit reads rows in their order: a start from the first rows, or batches that are not shuffled.",
+)
 def row_permutation(subject: Subject) -> Measured:
     """The order of the rows does not matter; a row of weight 2 is that row twice, and one of weight 0 is not there."""
     cases = subject.cases("plane", "bits", "mixed", "blobs")

@@ -14,7 +14,10 @@ __all__: list[str] = []
 # ---- C8
 
 
-@check("C8")
+@check(
+    "C8",
+    likely="a hook reads labels; they are the base's, which gives weights (n, K) instead.",
+)
 def labels(subject: Subject) -> None:
     """Labels of any sort come back as they came; one class and a class of one row work; bad labels are refused by name."""
     data = next(iter(subject.labelled()), None)
@@ -65,7 +68,10 @@ def labels(subject: Subject) -> None:
 # ---- C10
 
 
-@check("C10")
+@check(
+    "C10",
+    likely="_fit goes on from what the last fit left on self, or puts state there before it can fail.",
+)
 def refit(subject: Subject) -> None:
     """A refit leaves nothing of the fit before, a failed one leaves it whole, and both equal a clone's."""
     data = next(iter(subject.labelled()), None)

@@ -1,10 +1,11 @@
-"""What ``skgen check NAME`` prints: a model by name, its checks in a table, and an exit code."""
+"""What ``skgen check NAME`` prints: a model by name, its checks as a table, JSON or JUnit's XML, and an exit code."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Any
+from typing import Any, Literal
+from xml.etree import ElementTree as ET
 
 from skgen.evaluate.named import load_class
 from skgen.testing.run import check_generative
@@ -23,11 +24,52 @@ def _plain(result: dict[str, Any]) -> dict[str, Any]:
     return {"estimator": repr(result["estimator"]), **plain}
 
 
+def _junit(results: list[dict[str, Any]], tier: str) -> str:
+    """JUnit's XML, which CI servers read: a test case a check."""
+    counts = Counter(result["status"] for result in results)
+    name = type(results[0]["estimator"]).__name__
+    told = {"name": f"skgen check {name}, {tier} tier", "tests": str(len(results)), "errors": "0"}
+    told |= {"failures": str(counts["failed"]), "skipped": str(len(results) - counts["failed"] - counts["passed"])}
+    suite = ET.Element("testsuite", told | {"time": f"{sum(result['seconds'] for result in results):.3f}"})
+    for result in results:
+        about = {"classname": name, "name": f"{result['id']}-{result['check_name']}", "time": f"{result['seconds']:.3f}"}
+        case = ET.SubElement(suite, "testcase", about)
+        message = "".join(c for c in result["message"] if c.isprintable())  # XML has no words for control characters
+        if result["status"] == "failed":
+            ET.SubElement(case, "failure", {"message": message}).text = f"again: {result['replay']}"
+        elif result["status"] != "passed":
+            ET.SubElement(case, "skipped", {"message": f"{result['status']}: {message}"})
+    whole = ET.Element("testsuites")
+    whole.append(suite)
+    ET.indent(whole)
+    return ET.tostring(whole, encoding="unicode", xml_declaration=True)
+
+
+def _table(results: list[dict[str, Any]], tier: str, seed: int) -> str:
+    """A line a check; below those that did not pass, why, what is most likely wrong, and the command that runs it again."""
+    counts = Counter(result["status"] for result in results)
+    told = ", ".join(f"{counts[status]} {status}" for status in _ORDER if counts[status])
+    lines = [f"{type(results[0]['estimator']).__name__}, {tier} tier, seed {seed}: {told}"]
+    first: dict[str, str] = {}  # an error in the author's code -> the check that met it first
+    for result in results:
+        p = "" if result["p_value"] in (None, 0.0, 1.0) else f"p = {result['p_value']:.2g}"
+        lines.append(
+            f"{result['id']:4s} {result['check_name']:24s} {result['status']:12s} {result['seconds']:6.2f} s  {p}".rstrip()
+        )
+        if result["status"] == "passed":
+            continue
+        met = first.setdefault(result["message"], result["check_name"])
+        lines.append(f"     {result['message'] if met == result['check_name'] else f'the same as in {met}'}")
+        if result["status"] in ("failed", "inconclusive"):
+            lines.append(f"     again: {result['replay']}")
+    return "\n".join(lines)
+
+
 def run(
     name_or_path: str,
     tier: str = "quick",
     seed: int = 0,
-    as_json: bool = False,
+    form: Literal["text", "json", "junit"] = "text",
     only: str | None = None,
     parameters: dict[str, Any] | None = None,
 ) -> tuple[str, int]:
@@ -39,8 +81,8 @@ def run(
         A registry name, or ``module:Class``.
     tier : {"quick", "full"}
     seed : int
-    as_json : bool
-        A JSON list of the results in place of the table.
+    form : {"text", "json", "junit"}
+        A table, a JSON list of the results, or JUnit's XML.
     only : str, optional
         Name or id of the one check to run.
     parameters : dict, optional
@@ -65,18 +107,8 @@ def run(
     except ValueError as error:
         return str(error), 2
     failed = any(result["status"] == "failed" for result in results)
-    if as_json:
-        return json.dumps([_plain(result) for result in results], indent=2), int(failed)
-    counts = Counter(result["status"] for result in results)
-    told = ", ".join(f"{counts[status]} {status}" for status in _ORDER if counts[status])
-    lines = [f"{cls.__name__}, {tier} tier, seed {seed}: {told}"]
-    for result in results:
-        p = "" if result["p_value"] in (None, 0.0, 1.0) else f"p = {result['p_value']:.2g}"
-        lines.append(
-            f"{result['id']:4s} {result['check_name']:24s} {result['status']:12s} {result['seconds']:6.2f} s  {p}".rstrip()
-        )
-        if result["status"] in ("failed", "inconclusive", "skipped", "xfail"):
-            lines.append(f"     {result['message']}")
-        if result["status"] in ("failed", "inconclusive"):
-            lines.append(f"     again: {result['replay']}")
-    return "\n".join(lines), int(failed)
+    if form == "json":
+        text = json.dumps([_plain(result) for result in results], indent=2)
+    else:
+        text = _junit(results, tier) if form == "junit" else _table(results, tier, seed)
+    return text, int(failed)

@@ -24,7 +24,10 @@ _PATIENCE = 20.0  # processor seconds of scoring or drawing in the memory check
 _HEAVY = ("torch", "sklearn", "pandas")
 
 
-@check("C13")
+@check(
+    "C13",
+    likely="_log_prob depends on how many rows it is given, or _sample draws otherwise for another n.",
+)
 def chunks(subject: Subject) -> None:
     """The size of a chunk, set by scikit-learn's working_memory, changes no bit of an answer."""
     for data, labelled in subject.cases("plane", "bits", "mixed", "blobs"):
@@ -55,7 +58,11 @@ print(json.dumps([before, scored, peak(), X.nbytes]))
 """
 
 
-@check("C13", full_only=True)
+@check(
+    "C13",
+    full_only=True,
+    likely="an array of rows x rows, or of rows x components x columns: make one component at a time.",
+)
 def memory(subject: Subject) -> Measured:
     """Scoring or drawing a million rows takes at most 300 MB beside the rows themselves."""
     data = subject.numeric()
@@ -84,7 +91,10 @@ def memory(subject: Subject) -> Measured:
     return Measured(float(extra), 1.0, f"{n:,} rows, {extra / 2**20:.0f} MB beside them")
 
 
-@check("C14")
+@check(
+    "C14",
+    likely="a heavy module is imported at the top of a module that skgen imports.",
+)
 def imports(subject: Subject) -> None:
     """``import skgen`` and ``skgen.names()`` import neither torch, scikit-learn, pandas nor the model itself."""
     module = type(subject.estimator).__module__

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sysconfig
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,11 +24,15 @@ __all__ = [
     "brief",
     "check",
     "require",
+    "told",
     "two_stage",
 ]
 
 #: A statistical check fails below the first level and then, on four times the draws of a fresh seed, below the second.
 FIRST_LEVEL, SECOND_LEVEL = 1e-3, 1e-4
+
+_SKGEN = Path(__file__).parent.parent
+_STANDARD = sysconfig.get_path("stdlib")
 
 
 class CheckFailed(AssertionError):
@@ -66,6 +73,8 @@ class Check:
         Whether it is left to the full tier.
     statistical : bool
         Whether it draws, and so takes two looks.
+    likely : str
+        What is most often wrong with a model that fails it, for messages that cannot tell more closely.
     """
 
     id: str
@@ -73,6 +82,7 @@ class Check:
     run: Callable[[Subject], Measured | None]
     full_only: bool = False
     statistical: bool = False
+    likely: str = ""
 
     @property
     def about(self) -> str:
@@ -83,11 +93,11 @@ class Check:
 CHECKS: dict[str, Check] = {}
 
 
-def check(id: str, *, full_only: bool = False, statistical: bool = False) -> Callable:
+def check(id: str, *, full_only: bool = False, statistical: bool = False, likely: str = "") -> Callable:
     """Register a function of a Subject as a check, under its own name."""
 
     def register(function: Callable[[Any], Measured | None]) -> Callable[[Any], Measured | None]:
-        CHECKS[function.__name__] = Check(id, function.__name__, function, full_only, statistical)
+        CHECKS[function.__name__] = Check(id, function.__name__, function, full_only, statistical, likely)
         return function
 
     return register
@@ -97,6 +107,23 @@ def brief(text: Any) -> str:
     """The first 300 characters of a message."""
     text = str(text).strip()
     return text if len(text) <= 300 else text[:300] + " ..."
+
+
+def told(error: BaseException) -> str:
+    """Type and message of an error, and the innermost line outside skgen and its libraries, where its author can mend it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    said = brief(error)
+    if not said:  # a bare assert
+        said = (
+            f"{frames[-1].line} (line {frames[-1].lineno} of {Path(frames[-1].filename).name})" if frames else "without a message"
+        )
+    own = [frame for frame in frames if not _is_library(frame.filename)]
+    where = f" [{own[-1].name}, line {own[-1].lineno} of {Path(own[-1].filename).name}: {own[-1].line}]" if own else ""
+    return f"{type(error).__name__}: {said}{where}"
+
+
+def _is_library(path: str) -> bool:
+    return path.startswith(("<", _STANDARD)) or "site-packages" in path or Path(path).is_relative_to(_SKGEN)
 
 
 def require(condition: Any, message: str) -> None:

@@ -20,7 +20,7 @@ import skgen.testing.labels
 import skgen.testing.resources
 import skgen.testing.running
 import skgen.testing.statistical  # noqa: F401
-from skgen.testing.result import CHECKS, Check, CheckFailed, CheckInconclusive, CheckSkipped, brief
+from skgen.testing.result import CHECKS, Check, CheckFailed, CheckInconclusive, CheckSkipped, told
 from skgen.testing.subject import Subject
 
 __all__ = [
@@ -99,7 +99,9 @@ def run_check(check: Check, subject: Subject, expected: dict[str, str] | None = 
             exception, status, message = error, "failed", str(error)
             statistic, p_value = error.statistic, error.p_value
         except Exception as error:
-            exception, status, message = error, "failed", f"{type(error).__name__}: {brief(error)}"
+            exception, status, message = error, "failed", told(error)
+        if status == "failed" and check.likely and "Likely" not in message and not message.endswith("]"):  # a line of its own
+            message = f"{message} Likely: {check.likely}"
     seconds = time.process_time() - start  # of the processor, so that other work on the machine does not count
     subject.seconds += seconds
     if reason is not None and status == "failed":

@@ -129,7 +129,10 @@ def _whole(model: Any, X: Any, y: np.ndarray | None, least: float) -> str:
     return ""
 
 
-@check("C9")
+@check(
+    "C9",
+    likely="the fit catches KeyboardInterrupt (a bare except), or puts half of its state on self before the rest is computed.",
+)
 def interrupt(subject: Subject) -> Measured:
     """SIGINT in the middle of fit raises KeyboardInterrupt, and leaves the model of before or a whole one, never half of one."""
     if threading.current_thread() is not threading.main_thread():
@@ -222,7 +225,10 @@ def _together(calls: list[Callable[[], Any]]) -> list[Any]:
         sys.setswitchinterval(before)
 
 
-@check("C11")
+@check(
+    "C11",
+    likely="scoring or drawing writes to self.",
+)
 def threads(subject: Subject) -> None:
     """Eight fits in eight threads, and four threads that ask one model, answer bit for bit as one after another."""
     want = [_fit_and_answer(*job) for job in _jobs(subject, 8)]
@@ -248,7 +254,10 @@ def _in_processes(subject: Subject) -> list[list[np.ndarray]]:
     return Parallel(n_jobs=2, backend="loky")(delayed(_fit_and_answer)(*job) for job in _jobs(subject, 2))
 
 
-@check("C12")
+@check(
+    "C12",
+    likely="state of the process is read by the fit.",
+)
 def processes(subject: Subject) -> None:
     """Fits in two processes of joblib, and a labelled fit with n_jobs=2, answer bit for bit as in this one."""
     if "__main__" in type(subject.estimator).__module__:

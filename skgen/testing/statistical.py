@@ -54,7 +54,11 @@ def _integral(model: Any, table: Table, rng: np.random.Generator, factor: int, f
     return Measured(total, p, where)
 
 
-@check("S1", statistical=True)
+@check(
+    "S1",
+    statistical=True,
+    likely="a constant of the density is wrong (2 pi, a log-determinant, a mixing weight), or mass lies outside the kind.",
+)
 def density_normalised(subject: Subject) -> Measured:
     """exp(score_samples) sums and integrates to one, in the units of the data."""
     names = ("line", "plane", "bits", "counts", "mixed", "blobs", "labelled_bits") + (("space",) if subject.full else ())
@@ -77,7 +81,12 @@ def _features(table: Table, codes: np.ndarray, axes: np.ndarray, log_p: np.ndarr
     return np.column_stack([scaled, scaled @ axes.T, log_p])
 
 
-@check("S2", full_only=True, statistical=True)
+@check(
+    "S2",
+    full_only=True,
+    statistical=True,
+    likely="_sample and _log_prob read different parameters: a variance as a standard deviation, weights left out.",
+)
 def sample_matches_density(subject: Subject) -> Measured:
     """Draws and density are of one distribution: shares of half-spaces and of density levels agree."""
 
@@ -128,7 +137,11 @@ def sample_matches_density(subject: Subject) -> Measured:
     )
 
 
-@check("S3", statistical=True)
+@check(
+    "S3",
+    statistical=True,
+    likely="_sample gives rows in an order, such as component by component: shuffle them.",
+)
 def rows_exchangeable(subject: Subject) -> Measured:
     """Rows of one sample() call come in no order and do not depend on their neighbours."""
 
@@ -164,7 +177,10 @@ def rows_exchangeable(subject: Subject) -> Measured:
     )
 
 
-@check("S4")
+@check(
+    "S4",
+    likely="_sample gives rows of X back.",
+)
 def not_memorised(subject: Subject) -> Measured:
     """A continuous sampler returns no training row, and no draw twice."""
     copies = 0
@@ -218,7 +234,11 @@ def _integrate_out(model: Any, table: Table, rows: np.ndarray, j: int, fineness:
     return logsumexp(_log_p(model, table, big).reshape(len(rows), -1) + log_width, axis=1)
 
 
-@check("S7", full_only=True)
+@check(
+    "S7",
+    full_only=True,
+    likely="a NaN cell is filled in or skipped and not integrated out.",
+)
 def marginal_consistent(subject: Subject) -> Measured:
     """score_samples with a cell missing is the log of p summed or integrated over that cell."""
     if subject.missing not in ("exact", "suffix"):
