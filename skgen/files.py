@@ -18,14 +18,16 @@ import numpy as np
 import skgen
 from skgen.learn.whole_files import written_whole
 
-__all__ = ["load", "save"]
+__all__ = ["load", "notes", "save"]
 
 FORMAT = 1
 _MOST_TEXT = 2**26  # bytes of JSON: what is large is in arrays
 _MOST_ARRAYS = 10**5
+#: What reading a description that no Writer wrote may end in.
+_OF_A_BAD_FILE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, StopIteration, RuntimeError)
 
 
-def save(model: Any, path: str | os.PathLike) -> None:
+def save(model: Any, path: str | os.PathLike, *, notes: dict[str, str] | None = None) -> None:
     """Write a model to a file that :func:`load` opens, anywhere.
 
     The file is written beside ``path`` and moved there when it is whole, so that a failure leaves an older file as it was.
@@ -37,6 +39,8 @@ def save(model: Any, path: str | os.PathLike) -> None:
         A model of the registry, or one made of such: ``GenerativeClassifier``, ``TransformedDensity``, ``GenerativeImputer``,
         ``GenerativeOverSampler``. Fitted or not.
     path : str or path
+    notes : {text: text}, optional
+        Kept beside the model: where the data came from, what the target is called. :func:`notes` reads them.
 
     Raises
     ------
@@ -65,9 +69,11 @@ def save(model: Any, path: str | os.PathLike) -> None:
     path = Path(path)
     if isinstance(model, type) or not hasattr(model, "get_params"):
         raise ValueError(f"save writes a model, not {model!r}: give a model and then a path.")
+    if not all(isinstance(word, str) for pair in (notes or {}).items() for word in pair):
+        raise ValueError("notes must be a dict of text to text.")
     writer = Writer()
     root = writer.value(model, "The model")
-    told = {"format": FORMAT, "version": skgen.__version__, "root": root, "objects": writer.objects}
+    told = {"format": FORMAT, "version": skgen.__version__, "notes": notes or {}, "root": root, "objects": writer.objects}
     text = json.dumps(told, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     if len(text) > _MOST_TEXT or len(writer.arrays) > _MOST_ARRAYS:
         raise ValueError(
@@ -104,12 +110,55 @@ def load(path: str | os.PathLike) -> Any:
     OSError
         If the file cannot be read.
     """
-    from safetensors import SafetensorError, safe_open
-
     from skgen.registry import PluginError
     from skgen.storing import Reader
 
     path = Path(path)
+    described, arrays = _opened(path)
+    try:
+        return Reader(described["objects"], arrays).value(described["root"])
+    except (PluginError, OSError):
+        raise
+    except _OF_A_BAD_FILE as error:
+        raise ValueError(f"{path} cannot be opened: {type(error).__name__}: {error}.") from error
+
+
+def notes(path: str | os.PathLike) -> dict[str, str]:
+    """What was noted beside a model when it was saved; nothing of the model is made.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    {text: text}
+
+    Raises
+    ------
+    ValueError, OSError
+        As :func:`load`.
+
+    Examples
+    --------
+    >>> import tempfile, skgen
+    >>> path = tempfile.mkdtemp() + "/model.skgen"
+    >>> skgen.save(skgen.make("naive_bayes"), path, notes={"data": "wine"})
+    >>> skgen.files.notes(path)
+    {'data': 'wine'}
+    """
+    path = Path(path)
+    described, _ = _opened(path)
+    try:
+        return {str(name): str(text) for name, text in described.get("notes", {}).items()}
+    except _OF_A_BAD_FILE as error:
+        raise ValueError(f"{path} cannot be opened: {type(error).__name__}: {error}.") from error
+
+
+def _opened(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
+    """The description of a file, and its arrays, held against the digest."""
+    from safetensors import SafetensorError, safe_open
+
     _check_size(path)
     try:
         with safe_open(path, framework="numpy") as file:
@@ -128,11 +177,9 @@ def load(path: str | os.PathLike) -> Any:
         described = json.loads(told["skgen"])
         if described["format"] > FORMAT:
             raise ValueError(f"it was written by skgen {described['version']}, this is {skgen.__version__}: upgrade skgen")
-        return Reader(described["objects"], arrays).value(described["root"])
-    except (PluginError, OSError):
-        raise
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, StopIteration, RuntimeError) as error:
+    except _OF_A_BAD_FILE as error:
         raise ValueError(f"{path} cannot be opened: {type(error).__name__}: {error}.") from error
+    return described, arrays
 
 
 def _check_size(path: Path) -> None:

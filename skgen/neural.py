@@ -399,10 +399,14 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
     def _awake(self) -> None:
         """The module that answers: in float64 where the device has it, built without drawing a number."""
         device = self._device() if self.device == "auto" else "cpu" if _absence(self.device) else self.device
-        module = _to_the_end(self._on_meta)
-        module.load_state_dict({name: torch.as_tensor(value) for name, value in self._weights.items()}, assign=True)
-        if any(tensor.is_meta for tensor in chain(module.parameters(), module.buffers())):
-            module = self._build(self._n_classes, 0, start=self._weights)  # a constant was not made by torch.from_numpy
+        try:
+            module = _to_the_end(self._on_meta)
+            module.load_state_dict({name: torch.as_tensor(value) for name, value in self._weights.items()}, assign=True)
+            hollow = any(tensor.is_meta for tensor in chain(module.parameters(), module.buffers()))
+        except (NotImplementedError, RuntimeError):  # another library's module may look at its constants, which "meta" has none of
+            hollow = True
+        if hollow:  # a constant was not made by torch.from_numpy
+            module = self._build(self._n_classes, 0, start=self._weights)
         dtype = torch.float32 if torch.device(device).type == "mps" else torch.float64
         self._network = module.to(device=device, dtype=dtype).eval().requires_grad_(False)
 

@@ -197,7 +197,7 @@ def test_a_terminal_gets_colours(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "say what to do: models, compare, check or new-plugin"),
+        ([], "say what to do: fit, sample, impute, score, show, models, compare, check or new-plugin"),
         (["comparee"], "invalid choice: 'comparee'"),
         (["models", "--nope"], "unrecognized arguments: --nope"),
         (["compare"], "the following arguments are required: data"),

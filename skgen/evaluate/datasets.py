@@ -6,14 +6,14 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from skgen.containers import as_table
 
-__all__ = ["BUNDLED", "Data", "from_frame", "load", "near"]
+__all__ = ["BUNDLED", "Data", "from_frame", "load", "near", "read_table"]
 
 BUNDLED = ("breast_cancer", "digits", "iris", "wine")
 _SPLITS = {"train", "valid", "test"}
@@ -27,7 +27,7 @@ class Data:
     ----------
     name : str
     X : array or DataFrame of shape (n, d)
-    y : array of shape (n,)
+    y : array of shape (n,), or None
     image_shape : tuple or None
     split : array of shape (n,) of "train", "valid", "test", or None
     notes : list of str
@@ -36,7 +36,7 @@ class Data:
 
     name: str
     X: Any
-    y: np.ndarray
+    y: np.ndarray | None
     image_shape: tuple[int, ...] | None = None
     split: np.ndarray | None = None
     notes: list[str] = field(default_factory=list)
@@ -54,6 +54,8 @@ def load(
     split_column: str | None = None,
     drop: Iterable[str] = (),
     drop_missing_target: bool = False,
+    *,
+    labels: Literal["all", "some", "none"] = "all",
 ) -> Data:
     """A bundled data set by name, or a csv or parquet file.
 
@@ -69,6 +71,8 @@ def load(
         Columns to leave out.
     drop_missing_target : bool, default=False
         Leave out the rows of a file whose target is missing, with a note; else they are an error.
+    labels : {"all", "some", "none"}
+        Which rows need one: "some" takes rows without (their label is NaN, with a note), "none" a file without a target.
 
     Raises
     ------
@@ -92,7 +96,7 @@ def load(
         raise ValueError(
             f"There is no file and no bundled data set {source!r}.{near(source, BUNDLED)} Bundled: {', '.join(BUNDLED)}."
         )
-    return from_frame(_read(path), target, split_column, drop, path.name.partition(".")[0], drop_missing_target)
+    return from_frame(read_table(path), target, split_column, drop, path.name.partition(".")[0], drop_missing_target, labels=labels)
 
 
 def _bundled(name: str) -> Data:
@@ -104,8 +108,14 @@ def _bundled(name: str) -> Data:
     return Data(name, found.data, np.asarray(found.target_names, dtype=object)[found.target.to_numpy()])
 
 
-def _read(path: Path) -> pd.DataFrame:
-    """The file as it stands; integers with missing cells stay integers."""
+def read_table(path: Path) -> pd.DataFrame:
+    """A csv, tsv (each may be compressed) or parquet file as it stands; integers with missing cells stay integers.
+
+    Raises
+    ------
+    ValueError
+        If it is no table, or names a column twice.
+    """
     suffixes = [suffix.lower() for suffix in path.suffixes]
     try:
         if suffixes[-1:] in ([".parquet"], [".pq"]):
@@ -146,6 +156,8 @@ def from_frame(
     drop: Iterable[str] = (),
     name: str = "table",
     drop_missing_target: bool = False,
+    *,
+    labels: Literal["all", "some", "none"] = "all",
 ) -> Data:
     """Labels, split and columns of one frame; text becomes categories.
 
@@ -157,13 +169,13 @@ def from_frame(
     _refuse_twice(frame.columns, name)
     if not len(frame):
         raise ValueError(f"{name} has no rows.")
-    if target is None:
+    if target is None and labels == "all":
         raise ValueError(f"Which column of {name} is the target? Give --target, one of: {_some(frame.columns)}.")
     for wanted, role in [(target, "target"), (split_column, "split column"), *((column, "column to drop") for column in drop)]:
         if wanted is not None and wanted not in frame.columns:
             hint = near(wanted, frame.columns) or f" The columns are {_some(frame.columns)}."
             raise ValueError(f"There is no column {wanted!r} ({role}) in {name}.{hint}")
-    if target in (split_column, *drop):
+    if target is not None and target in (split_column, *drop):
         raise ValueError(f"{target!r} is the target and cannot be dropped or split by as well.")
     notes = []
     if drop_missing_target and (unknown := frame[target].isna()).any():
@@ -172,7 +184,7 @@ def from_frame(
         if not len(frame):
             raise ValueError(f"The target {target!r} of {name} is missing in every row.")
     split = None if split_column is None else split_values(frame[split_column], split_column)
-    left_out = [target, *drop] + ([] if split_column is None else [split_column])
+    left_out = [*(() if target is None else (target,)), *drop] + ([] if split_column is None else [split_column])
     if (
         split_column is None
         and "split" in frame.columns
@@ -187,7 +199,13 @@ def from_frame(
         notes.append(f"Columns without any value are left out: {_some(empty)}.")
     if not X.shape[1]:
         raise ValueError(f"{name} has no column beside the target {target!r}: there is nothing to learn from.")
-    return Data(name, _text_to_categories(X), _labels(frame[target], target), split=split, notes=notes)
+    y = None
+    if target is not None:
+        unknown = frame[target].isna().to_numpy()
+        y = _labels(frame[target], target) if labels == "all" or not unknown.any() else _labels_of_some(frame[target], unknown)
+        if labels != "all" and unknown.any():
+            notes.append(f"{int(unknown.sum())} rows have no {target!r}, and are learnt from without it.")
+    return Data(name, _text_to_categories(X), y, split=split, notes=notes)
 
 
 def _some(columns: Iterable[Any], most: int = 12) -> str:
@@ -212,6 +230,13 @@ def _labels(column: pd.Series, name: str) -> np.ndarray:
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column.to_numpy(dtype=getattr(column.dtype, "numpy_dtype", column.dtype))
     return column.astype(object).to_numpy()
+
+
+def _labels_of_some(column: pd.Series, unknown: np.ndarray) -> np.ndarray:
+    """The target with NaN where it is missing."""
+    y = np.full(len(column), np.nan, dtype=object)
+    y[~unknown] = _labels(column[~unknown], str(column.name)).tolist()
+    return y
 
 
 def _is_split(column: pd.Series) -> bool:

@@ -1,4 +1,4 @@
-"""The command ``skgen``: models, compare, check, new-plugin.
+"""The command ``skgen``: models, compare, check, new-plugin; fit, sample, impute, score and show of files.
 
 Heavy imports wait until a subcommand needs them. Bad usage, bad files and bad names exit 2 with one line on stderr;
 Ctrl-C exits 130; a reader that goes away, as ``head`` does, is no error.
@@ -10,77 +10,24 @@ import argparse
 import json
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from typing import Any, NoReturn
+from typing import Any
 
 import skgen
+from skgen.cli import data_files
+from skgen.cli.arguments import Parser, folds, jobs, kinds, line, names, shape
 
 __all__ = ["main"]
 
 _INTERRUPTED = 130
-_KINDS = ("continuous", "integer", "binary", "categorical", "bernoulli")  # those of skgen.tables, which imports pandas
-
-
-class _Parser(argparse.ArgumentParser):
-    """Errors on one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {_line(message)} ({self.prog} --help)\n")
-
-
-def _line(text: Any) -> str:
-    return " ".join(str(text).split())
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    try:
-        shape = tuple(int(part) for part in text.lower().replace("x", ",").split(","))
-    except ValueError:
-        shape = ()
-    if len(shape) not in (2, 3) or min(shape) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be height,width or height,width,channels, such as 8,8")
-    return shape
-
-
-def _folds(text: str) -> int:
-    if not text.strip().isdecimal() or int(text) < 2:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of folds, 2 or more")
-    return int(text)
-
-
-def _jobs(text: str) -> int:
-    try:
-        jobs = int(text)
-    except ValueError:
-        jobs = 0
-    if jobs == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a number of jobs from 1 on, or -1 for all processors")
-    return jobs
-
-
-def _kinds(text: str) -> dict[str, str] | str:
-    """``age=integer,zip=categorical``, or one kind for all."""
-    if "=" not in text:
-        if text not in (*_KINDS, "auto"):
-            raise argparse.ArgumentTypeError(f"{text!r} is no kind: choose one of {', '.join(_KINDS)}, or give column=kind,...")
-        return text
-    pairs = [part.partition("=") for part in _names(text)]
-    if wrong := [name for name, equals, kind in pairs if not (name and equals and kind)]:
-        raise argparse.ArgumentTypeError(f"{text!r} must be column=kind,... ({wrong[0]!r} has no kind)")
-    if wrong := [kind.strip() for _, _, kind in pairs if kind.strip() not in (*_KINDS, "auto")]:
-        raise argparse.ArgumentTypeError(f"{wrong[0]!r} is no kind: choose one of {', '.join(_KINDS)}")
-    return {name.strip(): kind.strip() for name, _, kind in pairs}
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="skgen", description="Generative models as scikit-learn estimators.")
+    parser = Parser(prog="skgen", description="Generative models as scikit-learn estimators.")
     parser.add_argument("--version", action="version", version=f"skgen {skgen.__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
+    commands = parser.add_subparsers(dest="command", metavar="command", parser_class=Parser)
 
     models = commands.add_parser("models", help="list the registered models", description="List the registered models.")
     models.add_argument("--load", action="store_true", help="import each: what fails and what to install, what columns each takes")
@@ -96,20 +43,20 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("data", help="wine, breast_cancer, digits, iris, or a csv or parquet file")
     compare.add_argument("--target", help="the column of labels (of a file)")
     compare.add_argument(
-        "--models", type=_names, metavar="A,B", help="names or module:Class; by default all that take the columns, and rivals"
+        "--models", type=names, metavar="A,B", help="names or module:Class; by default all that take the columns, and rivals"
     )
-    compare.add_argument("--drop", type=_names, default=[], metavar="A,B", help="columns to leave out")
+    compare.add_argument("--drop", type=names, default=[], metavar="A,B", help="columns to leave out")
     compare.add_argument("--drop-missing-target", action="store_true", help="leave out rows without a label (of a file)")
     compare.add_argument("--split-column", metavar="NAME", help="column of train, valid, test: used instead of folds")
     compare.add_argument(
         "--column-kinds",
-        type=_kinds,
+        type=kinds,
         default="auto",
         metavar="A=KIND,...",
         help="how columns are read: continuous, integer, binary or categorical",
     )
-    compare.add_argument("--image-shape", type=_shape, metavar="8,8", help="the columns are pixels: height,width[,channels]")
-    compare.add_argument("--folds", type=_folds, metavar="N", help="stratified folds (5; 3 above 20,000 rows)")
+    compare.add_argument("--image-shape", type=shape, metavar="8,8", help="the columns are pixels: height,width[,channels]")
+    compare.add_argument("--folds", type=folds, metavar="N", help="stratified folds (5; 3 above 20,000 rows)")
     compare.add_argument("--seed", type=int, default=0, metavar="N", help="of folds and models (0)")
     compare.add_argument(
         "--time-limit",
@@ -118,11 +65,13 @@ def _parser() -> argparse.ArgumentParser:
         help="for each model: a fold that would end later is not begun; no fit is cut",
     )
     compare.add_argument("--device", help="told to models that have one, such as cuda")
-    compare.add_argument("--n-jobs", type=_jobs, metavar="N", help="told to models that have such a parameter")
+    compare.add_argument("--n-jobs", type=jobs, metavar="N", help="told to models that have such a parameter")
     how = compare.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print JSON")
     how.add_argument("--csv", action="store_true", help="print CSV; notes go to stderr")
     compare.set_defaults(run=_compare)
+
+    data_files.add_to(commands)
 
     plugin = commands.add_parser(
         "new-plugin",
@@ -192,7 +141,7 @@ def _loaded(entry: Any, remark: str) -> dict[str, Any]:
                 "missing": str(model.missing),
             }
         except Exception as error:  # a stranger's class may raise anything: the row says it
-            return {"remark": wrong or f"{type(error).__name__}: {_line(error)}"}
+            return {"remark": wrong or f"{type(error).__name__}: {line(error)}"}
     return {"loads": True, **traits, "remark": "; ".join(filter(None, (remark, wrong)))}
 
 
@@ -266,9 +215,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     asked = parser.parse_args(argv)
     if asked.command is None:
-        parser.error("say what to do: models, compare, check or new-plugin")
+        parser.error("say what to do: fit, sample, impute, score, show, models, compare, check or new-plugin")
     try:
-        code = asked.run(asked)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: print(f"skgen: warning: {line(message)}", file=sys.stderr)
+            code = asked.run(asked)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("skgen: interrupted", file=sys.stderr)
@@ -278,6 +229,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, TypeError, OSError, ImportError) as error:
-        print(f"skgen {asked.command}: error: {_line(error)}", file=sys.stderr)
+        print(f"skgen {asked.command}: error: {line(error)}", file=sys.stderr)
         return 2
     return code
