@@ -25,6 +25,7 @@ _LAZY = {
     "make": "skgen.registry",
     "load": "skgen.files",
     "save": "skgen.files",
+    "trusted_types": "skgen.files",
     "compare": "skgen.evaluate.compare",
     "Snapshots": "skgen.evaluate.snapshots",
     "HistoryDisplay": "skgen.evaluate.displays",

@@ -8,6 +8,7 @@ from skgen.evaluate.displays import HistoryDisplay as HistoryDisplay
 from skgen.evaluate.snapshots import Snapshots as Snapshots
 from skgen.files import load as load
 from skgen.files import save as save
+from skgen.files import trusted_types as trusted_types
 from skgen.models.autoregressive.fvsbn import FVSBN as FVSBN
 from skgen.models.autoregressive.made import MADE as MADE
 from skgen.models.autoregressive.nade import NADE as NADE

@@ -18,7 +18,7 @@ import numpy as np
 import skgen
 from skgen.learn.whole_files import written_whole
 
-__all__ = ["load", "notes", "save"]
+__all__ = ["load", "notes", "save", "trusted_types"]
 
 FORMAT = 1
 _MOST_TEXT = 2**26  # bytes of JSON: what is large is in arrays
@@ -153,6 +153,46 @@ def notes(path: str | os.PathLike) -> dict[str, str]:
         return {str(name): str(text) for name, text in described.get("notes", {}).items()}
     except _OF_A_BAD_FILE as error:
         raise ValueError(f"{path} cannot be opened: {type(error).__name__}: {error}.") from error
+
+
+def trusted_types(*plugins: str) -> list[str]:
+    """The types that a skops file of a model of skgen holds, for ``skops.io.load(path, trusted=...)``.
+
+    Parameters
+    ----------
+    *plugins : str
+        Distributions whose models are trusted as well, such as "skgen-zuko"; their classes are imported.
+
+    Returns
+    -------
+    list of str
+        Models and the objects that they keep, all of skgen's own, and ``numpy.dtype``.
+
+    Raises
+    ------
+    ValueError
+        For a distribution without models.
+    PluginError
+        If one of its models cannot be loaded.
+
+    Examples
+    --------
+    >>> import skgen
+    >>> "skgen.models.explicit.naive_bayes.NaiveBayes" in skgen.trusted_types()
+    True
+    """
+    from skgen.plugins import BUILT_IN, normal
+    from skgen.registry import entries
+    from skgen.storing import OWN_TYPES
+
+    found = {target.replace(":", ".") for target in OWN_TYPES} | {"numpy.dtype"}
+    found |= {entry.target.replace(":", ".") for entry in entries() if entry.distribution == BUILT_IN}
+    for distribution in map(normal, plugins):
+        theirs = [entry for entry in entries() if entry.distribution == distribution]
+        if not theirs:
+            raise ValueError(f"There is no distribution {distribution!r} with models: `skgen models` lists them.")
+        found |= {f"{cls.__module__}.{cls.__qualname__}" for cls in (entry.load() for entry in theirs)}
+    return sorted(found)
 
 
 def _opened(path: Path) -> tuple[dict, dict[str, np.ndarray]]:

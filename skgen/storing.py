@@ -11,7 +11,7 @@ import numpy as np
 
 from skgen.registry import PluginError, entries, find
 
-__all__ = ["Reader", "Unstorable", "Writer", "registered_name"]
+__all__ = ["OWN_TYPES", "Reader", "Unstorable", "Writer", "registered_name"]
 
 #: Objects that models keep beside arrays: the only classes, with registered models, that a file can name.
 _HELD = {
@@ -39,6 +39,8 @@ _MADE_OF_MODELS = {
     "GenerativeImputer": "skgen.roles:GenerativeImputer",
     "GenerativeOverSampler": "skgen.oversampling:GenerativeOverSampler",
 }
+#: All of these, as ``module:Class``.
+OWN_TYPES = (*_HELD.values(), *_MADE_OF_MODELS.values())
 _DEEPEST = 100  # of values within values
 
 

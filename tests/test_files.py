@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import skops.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
@@ -74,6 +75,13 @@ def test_every_model_answers_as_before(name, tmp_path):
         if y is not None:
             assert np.array_equal(back.predict_proba(X), model.predict_proba(X))
         assert repr(clone(back)) == repr(model)
+        trusted = skgen.trusted_types(*{skgen.registry.find(name).distribution} - {"skgen"})
+        for copy in (
+            pickle.loads(pickle.dumps(model)),
+            skops.io.loads(skops.io.dumps(model), trusted=trusted),
+        ):
+            assert np.array_equal(copy.score_samples(X), model.score_samples(X))
+            assert equal(copy.sample(20, random_state=1), model.sample(20, random_state=1))
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -91,6 +99,16 @@ def test_models_made_of_models_come_back(tmp_path):
     imputer = skgen.GenerativeImputer(skgen.make("gaussian_mixture", random_state=0)).fit(X)
     X[::7, 1] = np.nan
     assert np.array_equal(through(imputer, tmp_path).transform(X), imputer.transform(X))
+
+
+def test_trusted_types_are_those_of_skgen_and_of_plugins_by_name():
+    own = skgen.trusted_types()
+    assert all(name.startswith("skgen.") or name == "numpy.dtype" for name in own)
+    with pytest.raises(ValueError, match="no distribution 'no-such-thing' with models"):
+        skgen.trusted_types("no_such_thing")
+    stored = skops.io.dumps(skgen.make("mixture", component=Odd()))
+    with pytest.raises(skops.io.exceptions.UntrustedTypesFoundException, match="Odd"):
+        skops.io.loads(stored, trusted=own)
 
 
 def test_a_frame_of_polars_comes_back_as_one(tmp_path):
