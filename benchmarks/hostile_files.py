@@ -94,7 +94,7 @@ def forged(rng: random.Random, told: dict, arrays: dict[str, np.ndarray], path: 
             name = rng.choice(list(arrays))
             a = np.atleast_1d(arrays[name])
             other = [
-                *(a[:0], a.ravel(), a.astype("f4"), a.astype("i8"), a.view("u1"), np.full_like(a, -1), np.zeros((0, 5))),
+                *(a[:0], a.ravel(), a.astype("f4"), a.astype("i8"), a.view("u1"), np.full(a.shape, -1.0), np.zeros((0, 5))),
                 *(np.full(a.shape, 2**62), np.full(a.shape, np.nan), np.repeat(a, 3), np.zeros((1, 1, 1, 1))),
             ]
             arrays[name] = np.ascontiguousarray(rng.choice(other))

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import struct
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,8 @@ def trusted_types(*plugins: str) -> list[str]:
     Parameters
     ----------
     *plugins : str
-        Distributions whose models are trusted as well, such as "skgen-zuko"; their classes are imported.
+        Distributions that are trusted as well, such as "skgen-zuko", with all classes of the modules that their models bring
+        along; those are imported.
 
     Returns
     -------
@@ -191,7 +193,11 @@ def trusted_types(*plugins: str) -> list[str]:
         theirs = [entry for entry in entries() if entry.distribution == distribution]
         if not theirs:
             raise ValueError(f"There is no distribution {distribution!r} with models: `skgen models` lists them.")
-        found |= {f"{cls.__module__}.{cls.__qualname__}" for cls in (entry.load() for entry in theirs)}
+        packages = {entry.load().__module__.partition(".")[0] for entry in theirs}
+        for name, module in list(sys.modules.items()):
+            if name.partition(".")[0] in packages:
+                classes = [one for one in vars(module).values() if isinstance(one, type) and one.__module__ == name]
+                found |= {f"{name}.{cls.__qualname__}" for cls in classes}
     return sorted(found)
 
 

@@ -32,15 +32,27 @@ _HELD = {
     }.items()
     for name in names.split()
 }
+#: scikit-learn's, which models stand behind or in front of; they hold numbers and each other.
+_HELD |= {
+    name: f"sklearn.{module}:{name}"
+    for module, names in {
+        "decomposition": "PCA",
+        "mixture": "GaussianMixture BayesianGaussianMixture",
+        "pipeline": "Pipeline",
+        "preprocessing": "StandardScaler MinMaxScaler MaxAbsScaler RobustScaler PowerTransformer",
+    }.items()
+    for name in names.split()
+}
 #: Estimators that wrap models and are no models of the registry.
 _MADE_OF_MODELS = {
     "GenerativeClassifier": "skgen.compose:GenerativeClassifier",
     "TransformedDensity": "skgen.compose:TransformedDensity",
+    "ForeignDensity": "skgen.compose:ForeignDensity",
     "GenerativeImputer": "skgen.roles:GenerativeImputer",
     "GenerativeOverSampler": "skgen.oversampling:GenerativeOverSampler",
 }
-#: All of these, as ``module:Class``.
-OWN_TYPES = (*_HELD.values(), *_MADE_OF_MODELS.values())
+#: Those of skgen, as ``module:Class``.
+OWN_TYPES = tuple(path for path in (*_HELD.values(), *_MADE_OF_MODELS.values()) if path.startswith("skgen."))
 _DEEPEST = 100  # of values within values
 
 
@@ -59,6 +71,11 @@ def registered_name(cls: type) -> str:
         if not entry.hidden and (entry.target == path or (near and entry.load() is cls)):
             return f"{entry.distribution}:{entry.name}"
     return ""
+
+
+def _is_held(cls: type) -> bool:
+    path = _HELD.get(cls.__name__, "")
+    return cls.__module__.partition(".")[0] == path.partition(".")[0] and _imported(path) is cls
 
 
 class Writer:
@@ -127,7 +144,7 @@ class Writer:
         if id(v) in self._seen:
             return self._seen[id(v)][0]
         cls = type(v)
-        held = _HELD.get(cls.__name__) == f"{cls.__module__}:{cls.__qualname__}"
+        held = _is_held(cls)
         name = cls.__name__ if held else registered_name(cls) if hasattr(cls, "get_params") else ""
         if not name:
             remedy = (

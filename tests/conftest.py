@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 
 import pytest
+
+os.environ.setdefault("SKGEN_DISABLE_PLUGINS", "1")  # these tests are of what is here; plugins bring their own
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     # what a shell starts in the background ignores Ctrl-C, of which some tests are

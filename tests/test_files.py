@@ -21,8 +21,12 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
+from sklearn.mixture import BayesianGaussianMixture
+from sklearn.mixture import GaussianMixture as SKGaussianMixture
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, PowerTransformer, RobustScaler, StandardScaler
 
 import skgen
 from skgen.files import _digest
@@ -99,6 +103,33 @@ def test_models_made_of_models_come_back(tmp_path):
     imputer = skgen.GenerativeImputer(skgen.make("gaussian_mixture", random_state=0)).fit(X)
     X[::7, 1] = np.nan
     assert np.array_equal(through(imputer, tmp_path).transform(X), imputer.transform(X))
+
+
+@pytest.mark.parametrize(
+    "density", [skgen.make("gaussian_mixture", random_state=0), "naive_bayes", SKGaussianMixture(2, random_state=0)]
+)
+@pytest.mark.parametrize(
+    "transformer",
+    [
+        *(StandardScaler(), MinMaxScaler(), MaxAbsScaler(), RobustScaler(), PowerTransformer(), PowerTransformer("box-cox")),
+        *(PCA(), make_pipeline(StandardScaler(), PCA(whiten=True)), "passthrough"),
+    ],
+    ids=str,
+)
+def test_densities_behind_scikit_learns_transformers_come_back(transformer, density, tmp_path):
+    X, y = load_iris(return_X_y=True)
+    model = skgen.TransformedDensity(transformer, density, random_state=0).fit(X, y)
+    back = through(model, tmp_path)
+    assert np.array_equal(back.score_samples(X), model.score_samples(X))
+    assert np.array_equal(back.sample(20, random_state=0), model.sample(20, random_state=0))
+    assert repr(back) == repr(model)
+
+
+def test_scikit_learns_densities_come_back(tmp_path):
+    X, y = load_iris(return_X_y=True)
+    for density in (SKGaussianMixture(2, random_state=0), BayesianGaussianMixture(n_components=2, max_iter=500, random_state=0)):
+        model = skgen.GenerativeClassifier(density).fit(X, y)
+        assert np.array_equal(through(model, tmp_path).predict_proba(X), model.predict_proba(X))
 
 
 def test_trusted_types_are_those_of_skgen_and_of_plugins_by_name():
@@ -178,7 +209,7 @@ def test_what_a_file_cannot_hold_is_named_and_the_old_file_is_kept(tmp_path):
         (skgen.make("mixture", component=LogisticRegression()), "The parameter component of Mixture is a sklearn"),
         (skgen.make("naive_bayes", priors=lambda: 1), "The parameter priors of NaiveBayes is a builtins.function"),
         (Odd().fit(X, y), "register the class as an entry point"),
-        (StandardScaler(), "StandardScaler"),
+        (LogisticRegression(), "LogisticRegression"),
         (skgen.make("naive_bayes", priors=np.array([1j])), "is an array of complex128"),
         (type(model), "give a model and then a path"),
     ):
@@ -193,13 +224,17 @@ def test_what_a_file_cannot_hold_is_named_and_the_old_file_is_kept(tmp_path):
         skgen.save(model, path)
 
 
+class Scaler(StandardScaler):
+    """An object that no file knows."""
+
+
 class Held(skgen.GenerativeModel):
     """A stranger's model around an object that no file knows."""
 
     kinds = frozenset({"continuous"})
 
     def _fit(self, X, weight, rng):
-        self._other = StandardScaler().fit(X, sample_weight=weight)
+        self._other = Scaler().fit(X, sample_weight=weight)
 
     def _log_prob(self, X):
         return -0.5 * (self._other.transform(X) ** 2 + np.log(2 * np.pi * self._other.var_)).sum(axis=1)
@@ -216,7 +251,7 @@ class Handing(Held):
 
     def _set_state(self, state):
         if state:
-            self._other = StandardScaler()
+            self._other = Scaler()
             vars(self._other).update(state)
 
 
@@ -230,7 +265,8 @@ def test_a_model_around_another_object_hands_over_its_state(tmp_path, monkeypatc
     model = Handing().fit(X, y)
     assert np.array_equal(through(model, tmp_path).predict_proba(X), model.predict_proba(X))
     with pytest.raises(
-        ValueError, match=r"The attribute _other of Held is a sklearn\S* which a model file cannot hold: give the model _get_state"
+        ValueError,
+        match=r"The attribute _other of Held is a test_files.Scaler, which a model file cannot hold: give the model _get_state",
     ):
         skgen.save(Held().fit(X), tmp_path / "other.skgen")
     monkeypatch.undo()
