@@ -14,7 +14,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -86,8 +86,9 @@ class Entry(NamedTuple):  # not a dataclass, whose import takes a third of the t
             raise PluginError(f"Model {self.distribution}:{self.name} is disabled: {self.blocked}.")
         if self.missing_extra:
             raise PluginError(f"Model {self.name!r} needs {', '.join(self.extras)}: {self.missing_extra}")
+        imported = self.target.partition(":")[0] in sys.modules  # then nothing runs, and other threads may draw meanwhile
         try:
-            with _global_generators_kept() as kept:
+            with nullcontext([]) if imported else _global_generators_kept() as kept:
                 found = self._imported()
         except (KeyboardInterrupt, GeneratorExit):
             raise

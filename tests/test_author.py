@@ -20,7 +20,7 @@ def installed(top):
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {told['name']}\nVersion: {told['version']}\n")
     points = told["entry-points"]["skgen.models"].items()
     (about / "entry_points.txt").write_text("[skgen.models]\n" + "".join(f"{name} = {target}\n" for name, target in points))
-    return {**os.environ, "PYTHONPATH": str(top / "src")}
+    return {**os.environ, "PYTHONPATH": str(top / "src"), "SKGEN_DISABLE_PLUGINS": "0"}
 
 
 def run(environ, *command):
