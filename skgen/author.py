@@ -50,9 +50,8 @@ def new_plugin(name: str, folder: str | Path = ".") -> list[Path]:
     ['pyproject.toml', 'README.md', '__init__.py', 'test_conformance.py', 'ci.yml']
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
-        raise ValueError(
-            f"{name!r} is no name for a model: take lower case letters, digits and underscores, such as 'wild_mixture'."
-        )
+        why = "it is a word of Python's" if keyword.iskeyword(name) else "take lower case letters, then digits and underscores too"
+        raise ValueError(f"{name!r} is no name for a model: {why}. 'wild_mixture' would be one.")
     taken = [entry for entry in entries() if entry.name == name]
     if taken:
         raise ValueError(f"There is a model {name!r} already, of {taken[0].distribution}: choose another name.")

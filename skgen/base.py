@@ -53,6 +53,11 @@ def _may_predict(model: GenerativeModel) -> bool:
     return True
 
 
+def _check_shape(model: Any, call: str, got: Any, wanted: tuple[int, ...]) -> None:
+    if np.shape(got) != wanted:
+        raise ValueError(f"{type(model).__name__}.{call} must give an array of shape {wanted}, and gives {np.shape(got)}.")
+
+
 class GenerativeModel(Questions, ChainRule, Streams, Parameters):
     r"""Base of all models: ``fit(X)`` learns p(x), ``fit(X, y)`` learns p(x|y) p(y).
 
@@ -150,11 +155,15 @@ class GenerativeModel(Questions, ChainRule, Streams, Parameters):
 
     def _log_prob_classes(self, X: np.ndarray) -> np.ndarray:
         """log p(x|y), (n, K), without the prior."""
-        return np.stack([density._log_prob(X) for density in self.densities_]).T
+        found = [density._log_prob(X) for density in self.densities_]
+        _check_shape(self, "_log_prob(X)", found[0], (len(X),))
+        return np.stack(found).T
 
     def _sample_class(self, k: int, n: int, rng: np.random.Generator) -> np.ndarray:
         """n exchangeable coded rows of class k."""
-        return self.densities_[k]._sample(n, rng)
+        drawn = self.densities_[k]._sample(n, rng)
+        _check_shape(self, f"_sample({n}, rng)", drawn, (n, len(self.columns_)))
+        return drawn
 
     def _log_smoothing(self) -> float:
         """What smoothing adds to the log-likelihood that a fit makes greatest: the log prior of the parameters."""

@@ -230,13 +230,15 @@ def _opened(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
 
 def _check_size(path: Path) -> None:
     """Before anything is allocated: the length that the file states for its header, held against the file."""
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file {path}.")
     with open(path, "rb") as file:
         first, size = file.read(8), os.fstat(file.fileno()).st_size
     if len(first) < 8:
         raise ValueError(f"{path} is not a model file of skgen: it has {size} bytes.")
     stated = struct.unpack("<Q", first)[0]
     if stated > size - 8 or stated > 2 * _MOST_TEXT:
-        raise ValueError(f"{path} is not a model file of skgen, or is cut off: it states a header of {stated:,} bytes.")
+        raise ValueError(f"{path} is not a model file of skgen, or is cut off.")
 
 
 def _digest(text: str, arrays: dict[str, np.ndarray]) -> str:

@@ -34,6 +34,10 @@ class PluginError(ImportError):
     """A registered model cannot be loaded; the message says why and what to do."""
 
 
+class _OtherInterface(RuntimeError):
+    """A class is written for another author interface."""
+
+
 class Entry(NamedTuple):  # not a dataclass, whose import takes a third of the time that listing does
     """One registered model, not imported.
 
@@ -117,7 +121,7 @@ class Entry(NamedTuple):  # not a dataclass, whose import takes a third of the t
         speaks = getattr(found, "__skgen_api__", API)
         if speaks != API:
             older = "skgen" if isinstance(speaks, int) and speaks > API else self.distribution
-            raise RuntimeError(f"it is written for author interface {speaks}, this skgen has {API}: upgrade {older}")
+            raise _OtherInterface(f"it is written for author interface {speaks}, this skgen has {API}: upgrade {older}")
         if lacking := [name for name in ("fit", "get_params", "set_params") if not callable(getattr(found, name, None))]:
             raise TypeError(f"{self.target} is no estimator: it has no {' and no '.join(lacking)}")
         return found
@@ -128,7 +132,9 @@ class Entry(NamedTuple):  # not a dataclass, whose import takes a third of the t
             return f"Install what it needs: pip install {' '.join(absent)}"
         if isinstance(error, ModuleNotFoundError) and error.name and error.name != self.target.partition(":")[0].partition(".")[0]:
             return f"Install the distribution that has the module {error.name}, or uninstall {self.distribution}."
-        return f"Upgrade or uninstall {self.distribution}."
+        if isinstance(error, _OtherInterface):
+            return "Both sides must speak one interface."
+        return f"Upgrade {self.distribution}, mend it if it is yours, or uninstall it."
 
 
 def _text(error: BaseException) -> str:

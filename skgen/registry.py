@@ -94,7 +94,7 @@ def find(name: str, known: Iterable[Entry] | None = None) -> Entry:
 
         near = difflib.get_close_matches(bare, sorted({e.name for e in known}), 3, cutoff=0.5)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise ValueError(f"There is no model {name!r}.{hint} skgen.names() lists them all.")
+        raise ValueError(f"There is no model {name!r}.{hint} skgen.names() and `skgen models` list them all.")
     if len(matching) > 1 and not all(entry.hidden for entry in matching):
         raise ValueError(
             f"{bare!r} is claimed by {' and '.join(e.distribution for e in matching)}: ask for "

@@ -169,3 +169,16 @@ class ClassBefore(TinyGaussian):
 class LearnsFromOthers(TinyBernoulli):
     def _fit_classes(self, X, weights, rng):
         super()._fit_classes(X, weights + 0.1 * weights.sum(axis=1, keepdims=True), rng)
+
+
+class NoMoments(TinyMarginal):
+    def _missing_moments(self, X):
+        return np.where(np.isnan(X), 0.0, X), np.ones(X.shape)
+
+
+class HalfTheSpread(GaussianMixture):
+    """Variances of the missing cells taken for standard deviations."""
+
+    def _missing_moments(self, X):
+        mean, variance = super()._missing_moments(X)
+        return mean, np.square(variance)

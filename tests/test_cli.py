@@ -247,10 +247,10 @@ def test_bad_files_are_one_line(capsys, tmp_path, table):
     assert "cannot be read as a table: No columns to parse" in against("empty.csv", b"")
     assert "has no rows" in against("head.csv", b"size,answer\n")
     assert "cannot be read as a table" in against("ragged.csv", b"a,answer\n1,2\n1,2,3,4\n")
-    assert "cannot be read as a table" in against("binary.csv", bytes(range(256)) * 4)
+    assert "is not text in UTF-8: save it as CSV UTF-8" in against("binary.csv", bytes(range(256)) * 4)
     assert "cannot be read as a table" in against("broken.csv.gz", b"no gzip at all")
     assert "cannot be read as a table" in against("broken.parquet", b"no parquet at all")
-    assert "no column 'answer' (target) in semicolon" in against("semicolon.csv", b"a;answer\n1;x\n2;y\n")
+    assert "Every class has one row ('x', 'y')" in against("semicolon.csv", b"a;answer\n1;x\n2;y\n")
     assert "no column beside the target" in against("alone.csv", b"answer\nx\ny\n")
     assert "missing cells (first at row 1, counting from 0): drop those rows (--drop-missing-target does)" in against(
         "missing.csv", b"a,answer\n1,x\n2,\n3,y\n"

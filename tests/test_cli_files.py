@@ -1,6 +1,7 @@
 """fit, sample, impute, score and show: from tables to model files to tables, without Python."""
 
 import gzip
+import json
 
 import numpy as np
 import pandas as pd
@@ -44,8 +45,9 @@ def test_fit_is_fit_and_says_what_it_did(files, people, capsys):
     model = skgen.load("n.skgen")
     assert (model.alpha, model.random_state) == (2.5, 3)
     assert not hasattr(model, "classes_")
-    assert notes("n.skgen") == {"data": "people"}
-    assert notes("m.skgen") == {"data": "people", "target": "group"}
+    order = json.dumps(list(people.columns))
+    assert notes("n.skgen") == {"data": "people", "columns": order}
+    assert notes("m.skgen") == {"data": "people", "target": "group", "columns": order}
     want = skgen.make("naive_bayes", alpha=2.5, random_state=3).fit(people)
     np.testing.assert_allclose(model.score_samples(people), want.score_samples(people))
 
@@ -126,7 +128,7 @@ def test_scoring_adds_columns_and_tells_the_means(files, people, capsys):
     np.testing.assert_allclose(scored["p_b"], model.predict_proba(X)[:, 1], atol=1e-6)
     assert (scored["predicted"] == model.predict(X)).all()
     assert f"mean log p {model.score_samples(X).mean():.6g} nats over 600 rows" in said
-    assert f"{model.score(X, people['group']):.4f} of 600 labels predicted" in said
+    assert f"accuracy {model.score(X, people['group']):.4f} on the 600 rows with a 'group'" in said
     assert main(["fit", "people.csv", "--model", "naive_bayes", "-o", "n.skgen"]) == 0
     assert main(["score", "n.skgen", "people.csv", "-o", "d.csv"]) == 0
     assert list(pd.read_csv("d.csv").columns) == [*people.columns, "log_p"]
@@ -158,11 +160,25 @@ def test_what_a_file_holds_is_shown(files, capsys):
         (["sample", "m.skgen", "--given", "town=Paris"], "town has no value 'Paris': choose from Bern, Oslo, Rome"),
         (["sample", "m.skgen", "--given", "group=c"], "group has no value 'c': choose from a, b"),
         (["sample", "m.skgen", "-o", "rows.parquet"], "must be a csv or tsv file"),
+        (["fit", "people.csv", "--model", "naive_bayes", "-o", "people.csv"], "is what is read: name another file"),
+        (["fit", "people.csv", "--model", "naive_bayes", "-o", "model.csv"], "named like a table"),
+        (["fit", "people.csv", "--model", "naive_bayes", "--target", "height", "-o", "x.skgen"], "'height' holds decimals"),
+        (["sample", "m.skgen", "-o", "m.skgen"], "is what is read: name another file"),
+        (["impute", "m.skgen", "people.csv", "-o", "people.csv"], "is what is read: name another file"),
+        (["score", "m.skgen", "scored.csv"], "has a column 'log_p', which is what score writes"),
+        (["score", "m.skgen", "empty.csv"], "empty.csv has no rows"),
+        (["score", "m.skgen", "nothing.csv"], "There is no file nothing.csv"),
+        (["score", "m.skgen", "utf16.csv"], "is not text in UTF-8: save it as CSV UTF-8"),
+        (["sample", "m.skgen", "--given", "age"], "--given 'age' must be column=value"),
+        (["sample", "m.skgen", "--given", "age=3", "--given", "age=4"], "--given names 'age' twice"),
         (["impute", "m.skgen", "other.csv"], "no column 'height', which the model was fitted on. Did you mean 'hight'"),
     ],
 )
 def test_what_cannot_be_is_one_line(files, people, capsys, words, message):
     people.rename(columns={"height": "hight"}).to_csv("other.csv", index=False)
+    people.assign(log_p=0).to_csv("scored.csv", index=False)
+    people[:0].to_csv("empty.csv", index=False)
+    people.to_csv("utf16.csv", index=False, encoding="utf-16")
     capsys.readouterr()
     assert main(words) == 2
     said = capsys.readouterr().err
@@ -178,7 +194,51 @@ def test_a_level_never_seen_has_no_density_and_is_told_of(files, people, capsys)
     assert main(["score", "m.skgen", "levels.csv", "-o", "s.csv"]) == 0
     said = capsys.readouterr().err
     assert "skgen: warning: 600 rows have a cell outside what was seen in fit: it is treated as not observed." in said
+    assert "600 rows have log_p -inf: row 0, for one, has 'Paris' in column 'town', which fit did not see." in said
     assert (pd.read_csv("s.csv")["log_p"] == -np.inf).all()
+
+
+def test_columns_of_whole_numbers_with_gaps_are_filled_with_decimals(files, people):
+    (files / "few.csv").write_text("age,height,town,member\n70,,Rome,\n,180,Oslo,True\n")
+    assert main(["impute", "m.skgen", "few.csv", "-o", "filled.csv"]) == 0
+    filled = pd.read_csv("filled.csv")
+    assert not filled.isna().any().any()
+    assert filled["height"][1] == 180
+    assert filled["height"][0] == pytest.approx(170, abs=10)
+
+
+def test_semicolons_tabs_and_decimal_commas_are_read(files, people, capsys):
+    people.to_csv("comma.csv", sep=";", decimal=",", index=False)
+    people.to_csv("point.csv", sep=";", index=False)
+    people.to_csv("tabs.txt", sep="\t", index=False)
+    want = skgen.make("naive_bayes", random_state=0).fit(people.drop(columns="group"), people["group"])
+    for name in ("comma.csv", "point.csv", "tabs.txt"):
+        assert main(["fit", name, "--model", "naive_bayes", "--target", "group", "-o", "x.skgen"]) == 0
+        X = people.drop(columns="group")
+        np.testing.assert_allclose(skgen.load("x.skgen").score_samples(X), want.score_samples(X))
+
+
+def test_the_columns_keep_their_order_and_names_may_hold_anything(files, people):
+    odd = people.rename(columns={"age": "a=b", "height": 'he"ight, cm', "town": "Straße"})
+    odd = odd[["a=b", "group", 'he"ight, cm', "Straße", "member"]]
+    odd.to_csv("odd.csv", index=False)
+    assert main(["fit", "odd.csv", "--model", "naive_bayes", "--target", "group", "-o", "o.skgen"]) == 0
+    assert main(["sample", "o.skgen", "-n", "5", "--given", "a=b=33", "--given", "Straße=Bern", "-o", "rows.csv"]) == 0
+    rows = pd.read_csv("rows.csv")
+    assert list(rows.columns) == list(odd.columns)
+    assert set(rows["a=b"]) == {33}
+    assert set(rows["Straße"]) == {"Bern"}
+
+
+def test_accidents_of_a_table_are_told_of(files, people, capsys):
+    people.assign(height=people["height"].astype(object).where(people.index > 0, "oops")).to_csv("o.csv", index=False)
+    people[["age", "height"]].to_csv("h.csv", index=False, header=False)
+    capsys.readouterr()
+    assert main(["fit", "o.csv", "--model", "naive_bayes", "-o", "x.skgen"]) == 0
+    assert "Column 'height' is read as categories: " in (said := capsys.readouterr().err)
+    assert "values are numbers, but 'oops' is not." in said
+    assert main(["fit", "h.csv", "--model", "naive_bayes", "-o", "x.skgen"]) == 0
+    assert "does the file have a first row of names?" in capsys.readouterr().err
 
 
 def test_a_table_that_fails_halfway_leaves_the_old_file(files, people, monkeypatch):

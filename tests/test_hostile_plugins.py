@@ -83,7 +83,7 @@ def rows(site):
 @pytest.mark.parametrize(
     ("distribution", "loads", "reason"),
     [
-        ("bad-import", False, "(ImportError: no libfoo.so). Upgrade or uninstall bad-import."),
+        ("bad-import", False, "(ImportError: no libfoo.so). Upgrade bad-import, mend it if it is yours, or uninstall it."),
         ("bad-exit", False, "(SystemExit: 3)"),
         ("bad-instance", False, "bad_instance:Model is not a class"),
         ("bad-api", False, "author interface 2, this skgen has 1: upgrade skgen"),
@@ -91,7 +91,11 @@ def rows(site):
         ("bad-name", False, "its name must be lower case letters, digits and underscores"),
         ("bad-need", False, "No module named 'a_library_not_there'). Install what it needs: pip install a-library-not-there"),
         ("bad-noise", True, ""),
-        ("bad-module", False, "No module named 'bad_module_not_there'). Upgrade or uninstall bad-module."),
+        (
+            "bad-module",
+            False,
+            "No module named 'bad_module_not_there'). Upgrade bad-module, mend it",
+        ),
         ("bad-seed", True, "its import changed the global random state of numpy (put back)"),
         ("bad-density", True, ""),
         ("bad-estimator", False, "is no estimator: it has no fit and no get_params and no set_params"),

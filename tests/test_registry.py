@@ -49,7 +49,7 @@ def test_what_is_installed():
 def test_unknown_names_suggest_near_misses():
     with pytest.raises(ValueError, match=r"no model 'naive_bays'. Did you mean naive_bayes"):
         skgen.get("naive_bays")
-    with pytest.raises(ValueError, match=r"no model 'zzzzzzzz'. skgen.names\(\) lists them"):
+    with pytest.raises(ValueError, match=r"no model 'zzzzzzzz'. skgen.names\(\) and `skgen models` list them"):
         skgen.get("zzzzzzzz")
     with pytest.raises(AttributeError, match="NaiveBays"):
         _ = skgen.NaiveBays

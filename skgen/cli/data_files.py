@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import sys
 import time
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from skgen.cli.arguments import kinds, named, names, parameter, shape
+from skgen.cli.arguments import kinds, names, parameter, shape
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 _CHUNK = 10_000  # rows drawn, completed or scored at a time
-_TARGET = "target"  # the note in a model file that says what the column of labels is called
+#: Notes in a model file: what the column of labels is called, and the order of all columns.
+_TARGET, _ORDER = "target", "columns"
+_TABLES = {".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq", ".xlsx"}
 
 
 def add_to(commands: Any) -> None:
@@ -49,9 +52,7 @@ def add_to(commands: Any) -> None:
     sample = commands.add_parser("sample", help="draw rows from a model file", description="Draw rows, as the table was.")
     sample.add_argument("model", help="a file that `skgen fit` or skgen.save wrote")
     sample.add_argument("-n", type=int, default=10, metavar="ROWS", help="how many (10)")
-    sample.add_argument(
-        "--given", type=named, action="append", default=[], metavar="COLUMN=VALUE", help="what is known of each row"
-    )
+    sample.add_argument("--given", action="append", default=[], metavar="COLUMN=VALUE", help="what is known of each row")
     sample.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed draws the same rows (0)")
     _output(sample)
     sample.set_defaults(run=_sample)
@@ -95,9 +96,11 @@ def _output(command: argparse.ArgumentParser) -> None:
 
 def _fit(asked: argparse.Namespace) -> int:
     import skgen
-    from skgen.evaluate.datasets import BUNDLED, load
+    from skgen.evaluate.datasets import BUNDLED, load, read_table
 
-    _check_folder(asked.output)
+    _check_output(asked.output, asked.data)
+    if Path(asked.output).suffix.lower() in _TABLES:
+        raise ValueError(f"-o {asked.output} would be a model file, and is named like a table: call it model.skgen, say.")
     data = load(asked.data, asked.target, None, asked.drop, labels="some")
     given = dict(asked.set)
     cls = skgen.get(asked.model)
@@ -110,9 +113,10 @@ def _fit(asked: argparse.Namespace) -> int:
             raise ValueError(f"{asked.model} has no parameter {name}.")
     if "random_state" in known:
         given.setdefault("random_state", asked.seed)
-    labels = _unlabelled(data.y)
-    if labels:
-        given.setdefault("unlabeled", float("nan"))
+    if data.y is not None:
+        _check_labels(data.y, asked.target)
+        if _unlabelled(data.y):
+            given.setdefault("unlabeled", float("nan"))
     if unknown := sorted(set(given) - known):
         from skgen.evaluate.datasets import near
 
@@ -124,7 +128,12 @@ def _fit(asked: argparse.Namespace) -> int:
     model = model.fit(data.X) if data.y is None else model.fit(data.X, data.y)
     seconds = time.perf_counter() - start
     target = "target" if asked.data in BUNDLED else asked.target
-    skgen.save(model, asked.output, notes={"data": data.name} | ({_TARGET: target} if target else {}))
+    order = [*map(str, data.X.columns), *([target] if target else [])] if hasattr(data.X, "columns") else []
+    if target and asked.data not in BUNDLED:
+        heads = list(read_table(Path(asked.data)).columns.map(str))
+        order.sort(key=heads.index)
+    notes = {"data": data.name} | ({_TARGET: target} if target else {}) | ({_ORDER: json.dumps(order)} if order else {})
+    skgen.save(model, asked.output, notes=notes)
     for note in data.notes:
         print(note, file=sys.stderr)
     classes = "" if data.y is None else f", {len(model.classes_)} classes of {target!r}"
@@ -140,10 +149,12 @@ def _fit(asked: argparse.Namespace) -> int:
 def _sample(asked: argparse.Namespace) -> int:
     import numpy as np
 
-    model, target = _opened(asked.model)
+    _check_output(asked.output, asked.model)
+    model, told = _opened(asked.model)
+    target, order = told.get(_TARGET, "target"), json.loads(told.get(_ORDER, "[]"))
     how: dict[str, Any] = {}
     classes = getattr(model, "classes_", None)
-    cells = dict(asked.given)
+    cells = _given(asked.given, [*map(str, model.columns_.names), *([target] if classes is not None else [])])
     if classes is not None and target in cells and target not in model.columns_.names:
         how["y"] = _label(cells.pop(target), classes, target)
     if cells:
@@ -157,13 +168,14 @@ def _sample(asked: argparse.Namespace) -> int:
                 X, y = model.sample(size, return_y=True, random_state=rng, **how)
                 frame = _frame(X, model)
                 frame[target] = y
-            write(frame)
+            write(frame[order] if sorted(order) == sorted(map(str, frame.columns)) else frame)
     return 0
 
 
 def _impute(asked: argparse.Namespace) -> int:
     import numpy as np
 
+    _check_output(asked.output, asked.model, asked.data)
     model, _ = _opened(asked.model)
     rng = np.random.default_rng(asked.seed)
     with _writer(asked.output) as write:
@@ -172,8 +184,12 @@ def _impute(asked: argparse.Namespace) -> int:
             for name in model.columns_.names:
                 missing = frame[name].isna()
                 if missing.any():
+                    name = str(name)
                     filled = frame[name].astype(object).where(~missing, whole[name].set_axis(frame.index))
-                    frame[name] = filled.astype(frame[name].dtype)
+                    try:
+                        frame[name] = filled.astype(frame[name].dtype)
+                    except (TypeError, ValueError):  # a decimal among whole numbers
+                        frame[name] = filled
             write(frame)
     return 0
 
@@ -181,12 +197,19 @@ def _impute(asked: argparse.Namespace) -> int:
 def _score(asked: argparse.Namespace) -> int:
     import numpy as np
 
-    model, target = _opened(asked.model)
+    _check_output(asked.output, asked.model, asked.data)
+    model, told = _opened(asked.model)
+    target = told.get(_TARGET, "target")
     classes = getattr(model, "classes_", None)
     total, n, right, known = 0.0, 0, 0, 0
     with _writer(asked.output) as write:
         for frame, X in _tables(asked.data, model):
+            new = ["log_p", *([] if classes is None else ["predicted", *(f"p_{label}" for label in classes)])]
+            if taken := [name for name in new if name in frame.columns]:
+                raise ValueError(f"{asked.data} has a column {taken[0]!r}, which is what score writes: rename it.")
             frame["log_p"] = log_p = model.score_samples(X)
+            if np.isneginf(log_p).any():
+                print(_impossible(X, log_p, model), file=sys.stderr)
             total, n = total + log_p.sum(), n + len(log_p)
             if classes is not None:
                 p = model.predict_proba(X)
@@ -200,17 +223,16 @@ def _score(asked: argparse.Namespace) -> int:
             write(frame)
     print(f"mean log p {total / max(n, 1):.6g} nats over {n:,} rows", file=sys.stderr)
     if known:
-        print(f"{right / known:.4f} of {known:,} labels predicted", file=sys.stderr)
+        print(f"accuracy {right / known:.4f} on the {known:,} rows with a {target!r}", file=sys.stderr)
     return 0
 
 
 def _show(asked: argparse.Namespace) -> int:
-    from skgen.files import notes
-
-    model, target = _opened(asked.model)
+    model, told = _opened(asked.model)
     print(model)
-    for name, text in notes(asked.model).items():
-        print(f"{name}: {text}")
+    for name, text in told.items():
+        print(f"{name}: {', '.join(json.loads(text)) if name == _ORDER else text}")
+    target = told.get(_TARGET, "target")
     if hasattr(model, "classes_"):
         prior = zip(model.classes_, model.class_log_prior_, strict=True)
         print(f"classes of {target}: " + ", ".join(f"{label} ({math.exp(log_p):.3f})" for label, log_p in prior))
@@ -227,8 +249,19 @@ def _unlabelled(y: Any) -> bool:
     return y is not None and bool(pd.isna(y).any())
 
 
-def _opened(path: str) -> tuple[Any, str]:
-    """A fitted model, and what its labels are called."""
+def _check_labels(y: Any, target: str | None) -> None:
+    import pandas as pd
+
+    values = pd.Series(y).dropna()
+    if pd.api.types.is_float_dtype(values.infer_objects()) and (values.astype(float) % 1 != 0).any():
+        raise ValueError(
+            f"Column {target!r} holds decimals, such as {values.iloc[0]}, and is no class: leave --target out, and it is learnt "
+            "as a column beside the others."
+        )
+
+
+def _opened(path: str) -> tuple[Any, dict[str, str]]:
+    """A fitted model, and the notes beside it."""
     import skgen
     from skgen.files import notes
 
@@ -237,7 +270,7 @@ def _opened(path: str) -> tuple[Any, str]:
         raise ValueError(
             f"{path} holds {type(model).__name__}, which is no fitted model of rows: use a file that `skgen fit` wrote."
         )
-    return model, notes(path).get(_TARGET, "target")
+    return model, notes(path)
 
 
 def _tables(path: str, model: Any) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
@@ -249,7 +282,9 @@ def _tables(path: str, model: Any) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]
     wanted = [str(name) for name in model.columns_.names]
     if absent := [name for name in wanted if name not in frame.columns]:
         raise ValueError(f"{path} has no column {absent[0]!r}, which the model was fitted on.{near(absent[0], frame.columns)}")
-    for start in range(0, max(len(frame), 1), _CHUNK):
+    if not len(frame):
+        raise ValueError(f"{path} has no rows.")
+    for start in range(0, len(frame), _CHUNK):
         part = frame.iloc[start : start + _CHUNK].copy()
         X = part[wanted].set_axis(model.columns_.names, axis=1)
         yield part, X
@@ -293,18 +328,55 @@ def _text(path: str) -> Iterator[TextIO]:
         return
     if Path(path).suffix.lower() in (".parquet", ".pq", ".xlsx", ".zip"):
         raise ValueError(f"{path} must be a csv or tsv file, or one of them with .gz: other tables are not written row by row.")
-    _check_folder(path)
     opened = gzip.open if path.lower().endswith(".gz") else open
     with written_whole(Path(path)) as part, opened(part, "wt", encoding="utf-8", newline="") as stream:
         yield stream
 
 
-def _check_folder(path: str) -> None:
-    if not Path(path).resolve().parent.is_dir():
+def _check_output(path: str, *inputs: str) -> None:
+    """An output goes to a folder that is there, and over no input."""
+    if path == "-":
+        return
+    place = Path(path).resolve()
+    if not place.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {Path(path).parent} to write {Path(path).name} into.")
+    if place.is_dir() or place in {Path(given).resolve() for given in inputs}:
+        raise ValueError(f"-o {path} is {'a folder' if place.is_dir() else 'what is read'}: name another file.")
+
+
+def _impossible(X: pd.DataFrame, log_p: Any, model: Any) -> str:
+    """Which rows have no density, and the first cell that no model of these columns could hold."""
+    import numpy as np
+
+    rows, columns = np.flatnonzero(np.isneginf(log_p)), model.columns_
+    told = f"{len(rows):,} rows have log_p -inf"
+    for j, name in enumerate(columns.names):
+        if columns.levels[j] is None:
+            continue
+        cells = X[name].iloc[rows]
+        odd = cells[cells.notna() & ~cells.astype(str).isin({str(level) for level in columns.levels[j]})]
+        if len(odd):
+            return f"{told}: row {odd.index[0]}, for one, has {odd.iloc[0]!r} in column {name!r}, which fit did not see."
+    return f"{told}, the first of them row {X.index[rows[0]]}: a cell there is outside of what the model holds possible."
 
 
 # ---- words into cells
+
+
+def _given(words: list[str], names: list[str]) -> dict[str, str]:
+    """``age=40`` of each word, by the names there are, in which there may be signs of equality too."""
+    cells: dict[str, str] = {}
+    for word in words:
+        ends = [i for i, letter in enumerate(word) if letter == "="]
+        if not ends:
+            raise ValueError(f"--given {word!r} must be column=value, such as age=40.")
+        known = [i for i in ends if word[:i] in names or word[:i].strip() in names]
+        name, value = word[: (known or ends)[0]], word[(known or ends)[0] + 1 :]
+        name = name if name in names else name.strip()
+        if name in cells:
+            raise ValueError(f"--given names {name!r} twice.")
+        cells[name] = value.strip()
+    return cells
 
 
 def _name(model: Any, name: str) -> Any:

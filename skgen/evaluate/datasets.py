@@ -116,20 +116,42 @@ def read_table(path: Path) -> pd.DataFrame:
     ValueError
         If it is no table, or names a column twice.
     """
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file {path}.")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     try:
         if suffixes[-1:] in ([".parquet"], [".pq"]):
             return _read_parquet(path)
-        separator = "\t" if ".tsv" in suffixes else ","
-        frame = pd.read_csv(path, sep=separator, dtype_backend="numpy_nullable")
+        first = pd.read_csv(path, sep="\x00", header=None, nrows=1, dtype=str, quoting=3, engine="python").iloc[0, 0]
+        separator = _separator(str(first), ".tsv" in suffixes)
+        frame = _read_text(path, separator)
         heads = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str).iloc[0].dropna()
     except (MemoryError, ImportError):
         raise
+    except UnicodeError:
+        raise ValueError(f"{path} is not text in UTF-8: save it as CSV UTF-8.") from None
     except Exception as error:  # readers raise what their decompressors and parsers raise
         reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
         raise ValueError(f"{path} cannot be read as a table: {reason}") from error
     _refuse_twice(heads, path)  # pandas renames the second of two equal heads, and a second target would be learnt from
     return frame
+
+
+def _separator(first: str, tabs: bool) -> str:
+    """What stands between the cells: the comma, unless the first line has none and another that is used for it."""
+    if tabs:
+        return "\t"
+    return "," if "," in first else next((mark for mark in (";", "\t", "|") if mark in first), ",")
+
+
+def _read_text(path: Path, separator: str) -> pd.DataFrame:
+    """A comma is a decimal point where cells end with semicolons and more columns are numbers for it."""
+    frame = pd.read_csv(path, sep=separator, dtype_backend="numpy_nullable")
+    if separator != ";":
+        return frame
+    other = pd.read_csv(path, sep=separator, decimal=",", dtype_backend="numpy_nullable")
+    n_numbers = [len(one.select_dtypes("number").columns) for one in (frame, other)]
+    return other if n_numbers[1] > n_numbers[0] else frame
 
 
 def _refuse_twice(heads: Any, where: Any) -> None:
@@ -205,12 +227,29 @@ def from_frame(
         y = _labels(frame[target], target) if labels == "all" or not unknown.any() else _labels_of_some(frame[target], unknown)
         if labels != "all" and unknown.any():
             notes.append(f"{int(unknown.sum())} rows have no {target!r}, and are learnt from without it.")
-    return Data(name, _text_to_categories(X), y, split=split, notes=notes)
+    return Data(name, _text_to_categories(X), y, split=split, notes=notes + _oddities(X))
 
 
 def _some(columns: Iterable[Any], most: int = 12) -> str:
     listed = [str(column) for column in columns]
     return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
+
+
+def _oddities(X: pd.DataFrame) -> list[str]:
+    """Notes on what is likely an accident: numbers that one cell of text makes categories, a first row taken for names."""
+    notes = []
+    for name, dtype in X.dtypes.items():
+        if not isinstance(dtype, pd.StringDtype):
+            continue
+        levels = pd.Series(X[name].dropna().unique())
+        numbers = pd.to_numeric(levels.astype(object), errors="coerce").notna()
+        if numbers.sum() > len(levels) / 2:
+            text = levels[~numbers]
+            odd = f", but {_some(map(repr, text), 3)} {'is' if len(text) == 1 else 'are'} not" if len(text) else ""
+            notes.append(f"Column {name!r} is read as categories: {numbers.sum()} of its {len(levels)} values are numbers{odd}.")
+    if len(X.columns) > 1 and pd.to_numeric(pd.Series(X.columns.map(str)), errors="coerce").notna().all():
+        notes.append(f"The names of the columns are numbers ({_some(X.columns, 3)}): does the file have a first row of names?")
+    return notes
 
 
 def _text_to_categories(X: pd.DataFrame) -> pd.DataFrame:

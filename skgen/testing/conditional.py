@@ -8,7 +8,8 @@ import numpy as np
 from scipy import stats
 from scipy.special import logsumexp
 
-from skgen.testing.result import CheckSkipped, Measured, check, require
+from skgen.base import GenerativeModel
+from skgen.testing.result import CHECKS, CheckSkipped, Measured, check, require
 from skgen.testing.subject import Subject
 from skgen.testing.tables import Table
 
@@ -132,6 +133,19 @@ def _rank_test(values: np.ndarray, rng: np.random.Generator, what: str, hidden: 
     return float(found.pvalue), float(found.statistic), f"{words}, {_BINS - 1} expected"
 
 
+def _skip_without_draws(subject: Subject, cases: list[tuple[Table, bool]]) -> None:
+    """Skip a model that answers for missing cells and cannot draw them."""
+    data, labelled = cases[0]
+    asked = data.codes(data.X)[:1]
+    asked[:, -1] = np.nan
+    try:
+        subject.fitted(data, labelled).sample_conditional(data.wrap(asked), random_state=0)
+    except ValueError as error:
+        if "cannot draw missing cells" not in str(error):
+            raise
+        raise CheckSkipped(str(error)) from None
+
+
 @check(
     "S6",
     statistical=True,
@@ -144,15 +158,7 @@ def conditional_calibrated(subject: Subject) -> Measured:
     if not hasattr(subject.estimator, "sample_conditional"):
         raise CheckSkipped("has no sample_conditional")
     cases = subject.exact_cases(*(_TABLES_FULL if subject.full else ("bits", "mixed", "space")))
-    data, labelled = cases[0]
-    asked = data.codes(data.X)[:1]
-    asked[:, -1] = np.nan
-    try:
-        subject.fitted(data, labelled).sample_conditional(data.wrap(asked), random_state=0)
-    except ValueError as error:
-        if "cannot draw missing cells" not in str(error):
-            raise
-        raise CheckSkipped(str(error)) from None
+    _skip_without_draws(subject, cases)
 
     def look(model: Any, table: Table, rng: np.random.Generator, factor: int) -> Measured:
         n, n_draws = (_RANKED, 5 * _BINS - 1) if subject.full else (_RANKED_QUICK, _BINS - 1)
@@ -190,3 +196,44 @@ def conditional_calibrated(subject: Subject) -> Measured:
         "conditional draws that leave out a part of the evidence: weights of components or classes that it does not move, "
         "columns read as independent, or a fill-in without spread.",
     )
+
+
+# ---- S13
+
+
+@check(
+    "S13",
+    full_only=True,
+    statistical=True,
+    likely="_missing_moments(X) gives (mean, variance), each (n, d), of the NaN cells given the rest, in the units that _fit sees.",
+)
+def moments_of_missing(subject: Subject) -> Measured:
+    """Mean and standard deviation of a missing continuous cell, by predict_missing, are those of its conditional draws."""
+    own = getattr(type(subject.estimator), "_missing_moments", GenerativeModel._missing_moments)
+    if subject.missing == "none" or own is GenerativeModel._missing_moments:
+        raise CheckSkipped("leaves these moments to the base, which finds them on a grid")
+    cases = [case for case in subject.exact_cases("plane", "space", "blobs", "mixed") if case[0].continuous]
+    if not cases:
+        raise CheckSkipped("takes no continuous columns")
+    _skip_without_draws(subject, cases)
+
+    def look(model: Any, table: Table, rng: np.random.Generator, factor: int) -> Measured:
+        n, n_draws, j = 40, 400 * factor, table.continuous[-1]
+        asked = table.codes(model.sample(n, random_state=int(rng.integers(2**31))))
+        asked[:, slice(j, None) if subject.missing == "suffix" else j] = np.nan
+        X, name = table.wrap(asked), table.columns[j].name
+        mean, sd = np.asarray(model.predict_missing(X, j if isinstance(X, np.ndarray) else name), dtype=float).T[:, :, None]
+        drawn = table.codes(model.sample_conditional(X, n_draws=n_draws, random_state=int(rng.integers(2**31))))
+        z = (drawn[:, j].reshape(n, n_draws) - mean) / np.maximum(sd, 1e-300)
+        off = float((n_draws * z.mean(axis=1) ** 2).sum())  # chi-square with n degrees of freedom
+        spread = np.square(z).mean()
+        wide = (spread - 1) / np.square(z).std() * np.sqrt(z.size)
+        words = f"draws of column {name!r} given the rest have a mean squared distance {spread:.3f} from its mean, in variances"
+        return _least(
+            [
+                (float(stats.chi2.sf(off, n)), off, f"{words}, and their means are off by {np.abs(z.mean(axis=1)).max():.2f} sd"),
+                (float(2 * stats.norm.sf(abs(wide))), float(spread), words),
+            ]
+        )
+
+    return subject.settle("moments_of_missing", cases, look, CHECKS["moments_of_missing"].likely)

@@ -114,7 +114,7 @@ def _continuous_tables() -> dict[str, np.ndarray]:
 
 @check(
     "C7",
-    likely="a division by a variance, range or count that is zero, or the log of a zero: add reg_covar or alpha.",
+    likely="a division by a variance or count of zero (add reg_covar or alpha), or units of the data where a hook sees coded ones.",
 )
 def hostile_tables(subject: Subject) -> None:
     """Empty, constant, duplicate, huge, tiny, infinite and foreign tables: a finite answer or an error that names the matter."""

@@ -16,7 +16,7 @@ __all__: list[str] = []
 
 @check(
     "C8",
-    likely="a hook reads labels; they are the base's, which gives weights (n, K) instead.",
+    likely="a class of one row or of equal rows has no spread (add reg_covar or alpha), or a hook reads labels.",
 )
 def labels(subject: Subject) -> None:
     """Labels of any sort come back as they came; one class and a class of one row work; bad labels are refused by name."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from xml.etree import ElementTree as ET
 
 from skgen.evaluate.named import load_class
-from skgen.testing.run import check_generative
+from skgen.testing.run import check_generative, checks_for
 
 __all__ = ["run"]
 
@@ -62,6 +62,11 @@ def _table(results: list[dict[str, Any]], tier: str, seed: int) -> str:
         lines.append(f"     {result['message'] if met == result['check_name'] else f'the same as in {met}'}")
         if result["status"] in ("failed", "inconclusive"):
             lines.append(f"     again: {result['replay']}")
+    if tier == "quick" and len(results) > 1:
+        left = [check.name for check in checks_for("full") if check.full_only]
+        lines.append(
+            f"{len(left)} checks are left for --tier full, which is to pass before a model is published: {', '.join(left)}."
+        )
     return "\n".join(lines)
 
 

@@ -119,7 +119,8 @@ def told(error: BaseException) -> str:
         )
     own = [frame for frame in frames if not _is_library(frame.filename)]
     where = f" [{own[-1].name}, line {own[-1].lineno} of {Path(own[-1].filename).name}: {own[-1].line}]" if own else ""
-    return f"{type(error).__name__}: {said}{where}"
+    stop = "" if where or said.endswith((".", "!", "?", "...")) else "."
+    return f"{type(error).__name__}: {said}{where}{stop}"
 
 
 def _is_library(path: str) -> bool:

@@ -37,6 +37,8 @@ __all__ = [
 #: of which each builds and steps it.
 QUICK_SECONDS, NETWORK_SECONDS = 15.0, 30.0
 _BUDGET = "quick_seconds"
+#: Checks that fail as well when draws do not come from the generator that is given.
+_OF_CHANCE = {"copies", "skops_file", "skgen_file", "interrupt", "threads", "processes", "refit"}
 
 
 class ConformanceWarning(UserWarning):
@@ -76,6 +78,17 @@ def _budget(subject: Subject) -> None:
 _BUDGET_CHECK = Check("C0", _BUDGET, _budget)
 
 
+def _with_likely(message: str, check: Check, subject: Subject) -> str:
+    """What is most likely wrong: an earlier failure that explains this one, else what the check knows."""
+    said, _, likely = message.partition(" Likely: ")
+    if "random_state" in subject.failed and check.name in _OF_CHANCE:
+        return f"{said} Likely: what random_state found; mend that first."
+    if likely or said.endswith("]") or not check.likely:  # it has said so, or the author's own line is named
+        return message
+    stop = "" if said.endswith((".", ":", "?", "!")) else "."
+    return f"{said}{stop} Likely: {check.likely}"
+
+
 def run_check(check: Check, subject: Subject, expected: dict[str, str] | None = None) -> dict[str, Any]:
     """One check of one model, as a result dict; see :func:`check_generative`."""
     gaps = {**dict(subject.declares("known_gaps", {})), **(expected or {})}
@@ -100,8 +113,9 @@ def run_check(check: Check, subject: Subject, expected: dict[str, str] | None = 
             statistic, p_value = error.statistic, error.p_value
         except Exception as error:
             exception, status, message = error, "failed", told(error)
-        if status == "failed" and check.likely and "Likely" not in message and not message.endswith("]"):  # a line of its own
-            message = f"{message} Likely: {check.likely}"
+        if status == "failed":
+            subject.failed.add(check.name)
+            message = _with_likely(message, check, subject)
     seconds = time.process_time() - start  # of the processor, so that other work on the machine does not count
     subject.seconds += seconds
     if reason is not None and status == "failed":

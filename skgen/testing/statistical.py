@@ -85,7 +85,7 @@ def _features(table: Table, codes: np.ndarray, axes: np.ndarray, log_p: np.ndarr
     "S2",
     full_only=True,
     statistical=True,
-    likely="_sample and _log_prob read different parameters: a variance as a standard deviation, weights left out.",
+    likely="_sample and _log_prob differ: a variance as a standard deviation, weights left out, units of the data for coded ones.",
 )
 def sample_matches_density(subject: Subject) -> Measured:
     """Draws and density are of one distribution: shares of half-spaces and of density levels agree."""

@@ -51,6 +51,7 @@ class Subject:
             estimator = estimator(**parameters)
         self.estimator, self.tier, self.seed = estimator, tier, seed
         self.seconds = 0.0
+        self.failed: set[str] = set()  # names of the checks that have failed
         self._warm = False
         self._draws: bool | None = None
         self._fits: dict[tuple, Any] = {}
