@@ -117,7 +117,10 @@ def load(path: str | os.PathLike) -> Any:
     path = Path(path)
     described, arrays = _opened(path)
     try:
-        return Reader(described["objects"], arrays).value(described["root"])
+        model = Reader(described["objects"], arrays).value(described["root"])
+        if not hasattr(model, "get_params"):
+            raise ValueError(f"it holds {type(model).__name__} in place of a model")
+        return model
     except (PluginError, OSError):
         raise
     except _OF_A_BAD_FILE as error:

@@ -40,6 +40,8 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
     A subclass writes ``_module(columns, n_classes)``: an ``nn.Module`` with ``log_prob(x, c) -> (n,)`` and
     ``sample(n, c, generator) -> (n, d)``, where ``c`` is (n, K) one-hot, or None without classes. If training differs from
     maximum likelihood, also ``loss(x, c, generator, progress) -> (n,)``; to start near the data, ``initialise(x, weight, c)``.
+    With ``stacks_classes = True`` on the module, whose log p of a row then may not depend on the others, a row is scored for all
+    classes in one call.
     One conditional network is shared by all classes, and a row without a label has the loss -log sum_y p(x, y).
 
     Parameters
@@ -443,6 +445,12 @@ class NeuralModel(CallbackSupportMixin, GenerativeModel):
             return super()._log_prob_classes(X)
         out = np.empty((max(1, self._n_classes), len(X)))
         with torch.inference_mode():
+            if len(out) > 1 and getattr(self._network, "stacks_classes", False):
+                for at in _chunks(len(X), max(1, _SCORED // len(out))):
+                    x = self._tensor(X[at])
+                    c = torch.cat([self._class(x, k) for k in range(len(out))])
+                    out[:, at] = self._network.log_prob(x.repeat(len(out), 1), c).view(len(out), -1).cpu().numpy()
+                return out.T
             for at in _chunks(len(X)):
                 x = self._tensor(X[at])
                 for k in range(len(out)):
@@ -561,9 +569,9 @@ def _snapshot(model: NeuralModel, state: dict[str, torch.Tensor], lines: list[di
     return {"_fitted": part}
 
 
-def _chunks(n: int) -> Iterator[slice]:
-    for start in range(0, n, _SCORED):
-        yield slice(start, min(start + _SCORED, n))
+def _chunks(n: int, size: int = _SCORED) -> Iterator[slice]:
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))
 
 
 def _to_the_end(build: Callable, *args: Any) -> Any:

@@ -332,6 +332,7 @@ def test_a_file_sets_no_attribute_that_is_not_plain(key, tmp_path):
 
 def test_odd_descriptions_are_errors_of_one_kind(tmp_path):
     for more in (
+        *({"root": value} for value in (None, 3, "skgen", [])),
         *(
             {"root": value}
             for value in ({}, {"object": 99}, {"object": -1}, {"object": "0"}, {"array": "99"}, {"dict": 5}, {"pickle": "x"})

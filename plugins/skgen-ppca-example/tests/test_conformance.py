@@ -5,6 +5,6 @@ from skgen_ppca_example import PPCAExample
 from skgen.testing import parametrize_with_checks
 
 
-@parametrize_with_checks([PPCAExample])
+@parametrize_with_checks([PPCAExample], tier="full")
 def test_conformance(estimator, check):
     check(estimator)

@@ -42,7 +42,7 @@ class _Flow(NeuralModel):
     kinds = frozenset({"continuous", "binary", "categorical"})
     likelihood = "exact"
     quick = MappingProxyType(
-        {"hidden_layer_sizes": (8,), "n_transforms": 1, "max_epochs": 1, "batch_size": 256, "learning_rate": 0.01}
+        {"hidden_layer_sizes": (8,), "n_transforms": 1, "max_epochs": 1, "batch_size": 1000, "learning_rate": 0.01}
     )
 
     def _flow(self, n_features: int, n_context: int) -> Flow:
