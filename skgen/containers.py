@@ -47,10 +47,18 @@ def from_plain(value: Any) -> Any:
     if kind == "range":
         return pd.RangeIndex(value["stop"])
     if kind == "index":
-        return pd.Index(value["cells"], dtype=value["dtype"], name=value["name"], tupleize_cols=False)
+        return pd.Index(value["cells"], dtype=_modest(value["dtype"]), name=value["name"], tupleize_cols=False)
     if kind == "category":
         return pd.CategoricalDtype(from_plain(value["categories"]), value["ordered"])
-    return pd.api.types.pandas_dtype(value["dtype"]) if kind == "dtype" else value
+    return _modest(value["dtype"]) if kind == "dtype" else value
+
+
+def _modest(name: str) -> Any:
+    """A dtype of a column or an index; not bytes of any width, by which one word of a file would take gigabytes."""
+    dtype = pd.api.types.pandas_dtype(name)
+    if isinstance(dtype, np.dtype) and dtype.kind not in "biufcmMO":
+        raise ValueError(f"{name!r} is no type of a column")
+    return dtype
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ _MADE_OF_MODELS = {
 }
 #: Those of skgen, as ``module:Class``.
 OWN_TYPES = tuple(path for path in (*_HELD.values(), *_MADE_OF_MODELS.values()) if path.startswith("skgen."))
+_WIDEST = 2**16  # bytes of a cell
 _DEEPEST = 100  # of values within values
 
 
@@ -218,7 +219,10 @@ class Reader:
         if what == "slice":
             return slice(*(self.value(one, deeper) for one in v["slice"]))
         if what == "dtype":
-            return np.dtype(v["dtype"])
+            dtype = np.dtype(v["dtype"])
+            if dtype.itemsize > _WIDEST:
+                raise ValueError(f"a cell of {dtype.itemsize:,} bytes is too wide")
+            return dtype
         if what == "type":
             return np.dtype(v["type"]).type
         if what == "scalar":

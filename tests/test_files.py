@@ -29,6 +29,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, PowerTransformer, RobustScaler, StandardScaler
 
 import skgen
+from skgen.containers import from_plain
 from skgen.files import _digest
 from skgen.storing import Reader, Unstorable, Writer
 
@@ -354,6 +355,18 @@ def test_odd_descriptions_are_errors_of_one_kind(tmp_path):
         skgen.load(written(tmp_path, root=deep))
     with pytest.raises(ValueError, match="upgrade skgen"):
         skgen.load(written(tmp_path, format=2))
+
+
+def test_one_word_of_a_file_takes_no_gigabytes(tmp_path):
+    wide = {"pandas": "index", "cells": ["a"] * 3, "dtype": "S900000000", "name": None}
+    for value in (wide, {"pandas": "dtype", "dtype": "V900000000"}):
+        with pytest.raises(ValueError, match="is no type of a column"):
+            from_plain(value)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="too wide"):
+        skgen.load(written(tmp_path, root={"dtype": "S900000000"}))
+    assert tracemalloc.get_traced_memory()[1] < 2**21
+    tracemalloc.stop()
 
 
 def test_pickles_and_other_files_are_no_model_files(tmp_path):
