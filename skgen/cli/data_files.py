@@ -7,21 +7,29 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any
 
 from skgen.cli.arguments import kinds, names, parameter, shape
-
-if TYPE_CHECKING:
-    import pandas as pd
+from skgen.cli.tables import (
+    ORDER,
+    TARGET,
+    any_unlabelled,
+    as_frame,
+    cell,
+    check_output,
+    given_cells,
+    impossible,
+    label_of,
+    name_of,
+    opened,
+    sizes,
+    tables,
+    writer,
+)
 
 __all__ = ["add_to"]
 
-_CHUNK = 10_000  # rows drawn, completed or scored at a time
-#: Notes in a model file: what the column of labels is called, and the order of all columns.
-_TARGET, _ORDER = "target", "columns"
 _TABLES = {".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq", ".xlsx"}
 
 
@@ -96,43 +104,19 @@ def _output(command: argparse.ArgumentParser) -> None:
 
 def _fit(asked: argparse.Namespace) -> int:
     import skgen
-    from skgen.evaluate.datasets import BUNDLED, load, read_table
+    from skgen.evaluate.datasets import BUNDLED, load
 
-    _check_output(asked.output, asked.data)
+    check_output(asked.output, asked.data)
     if Path(asked.output).suffix.lower() in _TABLES:
         raise ValueError(f"-o {asked.output} would be a model file, and is named like a table: call it model.skgen, say.")
     data = load(asked.data, asked.target, None, asked.drop, labels="some")
-    given = dict(asked.set)
-    cls = skgen.get(asked.model)
-    known = set(cls().get_params(deep=False))
-    own = {"column_kinds": asked.column_kinds, "image_shape": asked.image_shape or data.image_shape}
-    for name, value in own.items():
-        if value is not None and name in known:
-            given.setdefault(name, value)
-        elif value is not None and data.image_shape is None:
-            raise ValueError(f"{asked.model} has no parameter {name}.")
-    if "random_state" in known:
-        given.setdefault("random_state", asked.seed)
-    if data.y is not None:
-        _check_labels(data.y, asked.target)
-        if _unlabelled(data.y):
-            given.setdefault("unlabeled", float("nan"))
-    if unknown := sorted(set(given) - known):
-        from skgen.evaluate.datasets import near
-
-        raise ValueError(
-            f"{asked.model} has no parameter {unknown[0]!r}.{near(unknown[0], known)} It has {', '.join(sorted(known))}."
-        )
+    target = "target" if asked.data in BUNDLED else asked.target
     start = time.perf_counter()
-    model = cls(**given)
+    model = _made(skgen.get(asked.model), asked, data)
     model = model.fit(data.X) if data.y is None else model.fit(data.X, data.y)
     seconds = time.perf_counter() - start
-    target = "target" if asked.data in BUNDLED else asked.target
-    order = [*map(str, data.X.columns), *([target] if target else [])] if hasattr(data.X, "columns") else []
-    if target and asked.data not in BUNDLED:
-        heads = list(read_table(Path(asked.data)).columns.map(str))
-        order.sort(key=heads.index)
-    notes = {"data": data.name} | ({_TARGET: target} if target else {}) | ({_ORDER: json.dumps(order)} if order else {})
+    order = [name for name in data.heads if name == target or name in set(map(str, data.X.columns))]
+    notes = {"data": data.name} | ({TARGET: target} if target else {}) | ({ORDER: json.dumps(order)} if order else {})
     skgen.save(model, asked.output, notes=notes)
     for note in data.notes:
         print(note, file=sys.stderr)
@@ -146,27 +130,46 @@ def _fit(asked: argparse.Namespace) -> int:
     return 0
 
 
+def _made(cls: type, asked: argparse.Namespace, data: Any) -> Any:
+    """The model with the parameters that were asked for, and those that the table asks for."""
+    from skgen.evaluate.datasets import near
+
+    given, known = dict(asked.set), set(cls().get_params(deep=False))
+    if asked.column_kinds is not None:
+        given.setdefault("column_kinds", asked.column_kinds)
+    if asked.image_shape is not None or (data.image_shape is not None and "image_shape" in known):
+        given.setdefault("image_shape", asked.image_shape or data.image_shape)
+    if "random_state" in known:
+        given.setdefault("random_state", asked.seed)
+    if data.y is not None and any_unlabelled(data.y, asked.target):
+        given.setdefault("unlabeled", float("nan"))
+    if unknown := sorted(set(given) - known):
+        hint = near(unknown[0], known) or f" It has {', '.join(sorted(known))}."
+        raise ValueError(f"{asked.model} has no parameter {unknown[0]!r}.{hint}")
+    return cls(**given)
+
+
 def _sample(asked: argparse.Namespace) -> int:
     import numpy as np
 
-    _check_output(asked.output, asked.model)
-    model, told = _opened(asked.model)
-    target, order = told.get(_TARGET, "target"), json.loads(told.get(_ORDER, "[]"))
+    check_output(asked.output, asked.model)
+    model, told = opened(asked.model)
+    target, order = told.get(TARGET, "target"), json.loads(told.get(ORDER, "[]"))
     how: dict[str, Any] = {}
     classes = getattr(model, "classes_", None)
-    cells = _given(asked.given, [*map(str, model.columns_.names), *([target] if classes is not None else [])])
+    cells = given_cells(asked.given, [*map(str, model.columns_.names), *([target] if classes is not None else [])])
     if classes is not None and target in cells and target not in model.columns_.names:
-        how["y"] = _label(cells.pop(target), classes, target)
+        how["y"] = label_of(cells.pop(target), classes, target)
     if cells:
-        how["given"] = {_name(model, name): _cell(model, name, value) for name, value in cells.items()}
+        how["given"] = {name_of(model, name): cell(model, name, value) for name, value in cells.items()}
     rng = np.random.default_rng(asked.seed)
-    with _writer(asked.output) as write:
-        for size in _sizes(asked.n):
+    with writer(asked.output) as write:
+        for size in sizes(asked.n):
             if classes is None:
-                frame = _frame(model.sample(size, random_state=rng, **how), model)
+                frame = as_frame(model.sample(size, random_state=rng, **how), model)
             else:
                 X, y = model.sample(size, return_y=True, random_state=rng, **how)
-                frame = _frame(X, model)
+                frame = as_frame(X, model)
                 frame[target] = y
             write(frame[order] if sorted(order) == sorted(map(str, frame.columns)) else frame)
     return 0
@@ -175,12 +178,12 @@ def _sample(asked: argparse.Namespace) -> int:
 def _impute(asked: argparse.Namespace) -> int:
     import numpy as np
 
-    _check_output(asked.output, asked.model, asked.data)
-    model, _ = _opened(asked.model)
+    check_output(asked.output, asked.model, asked.data)
+    model, _ = opened(asked.model)
     rng = np.random.default_rng(asked.seed)
-    with _writer(asked.output) as write:
-        for frame, X in _tables(asked.data, model):
-            whole = _frame(model.impute(X, asked.how, random_state=rng), model)
+    with writer(asked.output) as write:
+        for frame, X in tables(asked.data, model):
+            whole = as_frame(model.impute(X, asked.how, random_state=rng), model)
             for name in model.columns_.names:
                 missing = frame[name].isna()
                 if missing.any():
@@ -197,19 +200,19 @@ def _impute(asked: argparse.Namespace) -> int:
 def _score(asked: argparse.Namespace) -> int:
     import numpy as np
 
-    _check_output(asked.output, asked.model, asked.data)
-    model, told = _opened(asked.model)
-    target = told.get(_TARGET, "target")
+    check_output(asked.output, asked.model, asked.data)
+    model, told = opened(asked.model)
+    target = told.get(TARGET, "target")
     classes = getattr(model, "classes_", None)
     total, n, right, known = 0.0, 0, 0, 0
-    with _writer(asked.output) as write:
-        for frame, X in _tables(asked.data, model):
+    with writer(asked.output) as write:
+        for frame, X in tables(asked.data, model):
             new = ["log_p", *([] if classes is None else ["predicted", *(f"p_{label}" for label in classes)])]
             if taken := [name for name in new if name in frame.columns]:
                 raise ValueError(f"{asked.data} has a column {taken[0]!r}, which is what score writes: rename it.")
             frame["log_p"] = log_p = model.score_samples(X)
             if np.isneginf(log_p).any():
-                print(_impossible(X, log_p, model), file=sys.stderr)
+                print(impossible(X, log_p, model), file=sys.stderr)
             total, n = total + log_p.sum(), n + len(log_p)
             if classes is not None:
                 p = model.predict_proba(X)
@@ -228,187 +231,13 @@ def _score(asked: argparse.Namespace) -> int:
 
 
 def _show(asked: argparse.Namespace) -> int:
-    model, told = _opened(asked.model)
+    model, told = opened(asked.model)
     print(model)
     for name, text in told.items():
-        print(f"{name}: {', '.join(json.loads(text)) if name == _ORDER else text}")
-    target = told.get(_TARGET, "target")
+        print(f"{name}: {', '.join(json.loads(text)) if name == ORDER else text}")
+    target = told.get(TARGET, "target")
     if hasattr(model, "classes_"):
         prior = zip(model.classes_, model.class_log_prior_, strict=True)
         print(f"classes of {target}: " + ", ".join(f"{label} ({math.exp(log_p):.3f})" for label, log_p in prior))
     print(repr(model.columns_))
     return 0
-
-
-# ---- tables in and out
-
-
-def _unlabelled(y: Any) -> bool:
-    import pandas as pd
-
-    return y is not None and bool(pd.isna(y).any())
-
-
-def _check_labels(y: Any, target: str | None) -> None:
-    import pandas as pd
-
-    values = pd.Series(y).dropna()
-    if pd.api.types.is_float_dtype(values.infer_objects()) and (values.astype(float) % 1 != 0).any():
-        raise ValueError(
-            f"Column {target!r} holds decimals, such as {values.iloc[0]}, and is no class: leave --target out, and it is learnt "
-            "as a column beside the others."
-        )
-
-
-def _opened(path: str) -> tuple[Any, dict[str, str]]:
-    """A fitted model, and the notes beside it."""
-    import skgen
-    from skgen.files import notes
-
-    model = skgen.load(path)
-    if not hasattr(model, "columns_") or not hasattr(model, "sample"):
-        raise ValueError(
-            f"{path} holds {type(model).__name__}, which is no fitted model of rows: use a file that `skgen fit` wrote."
-        )
-    return model, notes(path)
-
-
-def _tables(path: str, model: Any) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
-    """A table in chunks: all of its columns, and those of the model in the model's order."""
-    from skgen.evaluate.datasets import near, read_table
-
-    frame = read_table(Path(path))
-    frame.columns = [str(name) for name in frame.columns]
-    wanted = [str(name) for name in model.columns_.names]
-    if absent := [name for name in wanted if name not in frame.columns]:
-        raise ValueError(f"{path} has no column {absent[0]!r}, which the model was fitted on.{near(absent[0], frame.columns)}")
-    if not len(frame):
-        raise ValueError(f"{path} has no rows.")
-    for start in range(0, len(frame), _CHUNK):
-        part = frame.iloc[start : start + _CHUNK].copy()
-        X = part[wanted].set_axis(model.columns_.names, axis=1)
-        yield part, X
-
-
-def _frame(X: Any, model: Any) -> pd.DataFrame:
-    import pandas as pd
-
-    return X if isinstance(X, pd.DataFrame) else pd.DataFrame(X, columns=[str(name) for name in model.columns_.names])
-
-
-def _sizes(n: int) -> Iterator[int]:
-    if n < 0:
-        raise ValueError(f"-n {n} must be a number of rows, 0 or more.")
-    yield from [_CHUNK] * (n // _CHUNK) + ([n % _CHUNK] if n % _CHUNK or not n else [])
-
-
-@contextmanager
-def _writer(path: str) -> Iterator[Any]:
-    """A function that writes frames one after the other, the heads once; a file is there whole or not at all."""
-    separator = "\t" if ".tsv" in path.lower() else ","
-    with _text(path) as stream:
-        first = True
-
-        def write(frame: pd.DataFrame) -> None:
-            nonlocal first
-            frame.to_csv(stream, index=False, header=first, sep=separator)
-            first = False
-
-        yield write
-
-
-@contextmanager
-def _text(path: str) -> Iterator[TextIO]:
-    import gzip
-
-    from skgen.learn.whole_files import written_whole
-
-    if path == "-":
-        yield sys.stdout
-        return
-    if Path(path).suffix.lower() in (".parquet", ".pq", ".xlsx", ".zip"):
-        raise ValueError(f"{path} must be a csv or tsv file, or one of them with .gz: other tables are not written row by row.")
-    opened = gzip.open if path.lower().endswith(".gz") else open
-    with written_whole(Path(path)) as part, opened(part, "wt", encoding="utf-8", newline="") as stream:
-        yield stream
-
-
-def _check_output(path: str, *inputs: str) -> None:
-    """An output goes to a folder that is there, and over no input."""
-    if path == "-":
-        return
-    place = Path(path).resolve()
-    if not place.parent.is_dir():
-        raise FileNotFoundError(f"There is no folder {Path(path).parent} to write {Path(path).name} into.")
-    if place.is_dir() or place in {Path(given).resolve() for given in inputs}:
-        raise ValueError(f"-o {path} is {'a folder' if place.is_dir() else 'what is read'}: name another file.")
-
-
-def _impossible(X: pd.DataFrame, log_p: Any, model: Any) -> str:
-    """Which rows have no density, and the first cell that no model of these columns could hold."""
-    import numpy as np
-
-    rows, columns = np.flatnonzero(np.isneginf(log_p)), model.columns_
-    told = f"{len(rows):,} rows have log_p -inf"
-    for j, name in enumerate(columns.names):
-        if columns.levels[j] is None:
-            continue
-        cells = X[name].iloc[rows]
-        odd = cells[cells.notna() & ~cells.astype(str).isin({str(level) for level in columns.levels[j]})]
-        if len(odd):
-            return f"{told}: row {odd.index[0]}, for one, has {odd.iloc[0]!r} in column {name!r}, which fit did not see."
-    return f"{told}, the first of them row {X.index[rows[0]]}: a cell there is outside of what the model holds possible."
-
-
-# ---- words into cells
-
-
-def _given(words: list[str], names: list[str]) -> dict[str, str]:
-    """``age=40`` of each word, by the names there are, in which there may be signs of equality too."""
-    cells: dict[str, str] = {}
-    for word in words:
-        ends = [i for i, letter in enumerate(word) if letter == "="]
-        if not ends:
-            raise ValueError(f"--given {word!r} must be column=value, such as age=40.")
-        known = [i for i in ends if word[:i] in names or word[:i].strip() in names]
-        name, value = word[: (known or ends)[0]], word[(known or ends)[0] + 1 :]
-        name = name if name in names else name.strip()
-        if name in cells:
-            raise ValueError(f"--given names {name!r} twice.")
-        cells[name] = value.strip()
-    return cells
-
-
-def _name(model: Any, name: str) -> Any:
-    from skgen.evaluate.datasets import near
-
-    for known in model.columns_.names:
-        if str(known) == name:
-            return known
-    raise ValueError(f"--given names {name!r}, which is no column of the model.{near(name, model.columns_.names)}")
-
-
-def _cell(model: Any, name: str, value: str) -> Any:
-    """A word as the value of a column: one of its levels, or a number."""
-    columns = model.columns_
-    j = columns.names.index(_name(model, name))
-    if columns.levels[j] is not None:
-        return _label(value, columns.levels[j], name)
-    try:
-        return float(value)
-    except ValueError:
-        return value  # a date; else the model says what the column holds
-
-
-def _label(value: str, known: Any, name: str) -> Any:
-    """One of the known values by what it looks like: ``1`` and ``1.0``, ``true`` and ``True`` are one."""
-    for one in known:
-        if str(one) == value or (str(one).lower() == value.lower() and str(one) in ("True", "False")):
-            return one
-    for one in known:
-        try:
-            if float(one) == float(value):
-                return one
-        except (TypeError, ValueError):
-            continue
-    raise ValueError(f"{name} has no value {value!r}: choose from {', '.join(str(one) for one in list(known)[:20])}.")

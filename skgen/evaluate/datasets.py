@@ -30,6 +30,8 @@ class Data:
     y : array of shape (n,), or None
     image_shape : tuple or None
     split : array of shape (n,) of "train", "valid", "test", or None
+    heads : list of str
+        All columns of the file, in its order, the target too.
     notes : list of str
         What was done to the table on the way, for the reader of the result.
     """
@@ -39,6 +41,7 @@ class Data:
     y: np.ndarray | None
     image_shape: tuple[int, ...] | None = None
     split: np.ndarray | None = None
+    heads: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -105,7 +108,8 @@ def _bundled(name: str) -> Data:
     found = getattr(datasets, f"load_{name}")(as_frame=name != "digits")
     if name == "digits":  # whole counts 0 to 16, stored as floats
         return Data(name, found.data.astype(int), found.target, image_shape=(8, 8))
-    return Data(name, found.data, np.asarray(found.target_names, dtype=object)[found.target.to_numpy()])
+    labels = np.asarray(found.target_names, dtype=object)[found.target.to_numpy()]
+    return Data(name, found.data, labels, heads=[*found.data.columns, "target"])
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -227,7 +231,8 @@ def from_frame(
         y = _labels(frame[target], target) if labels == "all" or not unknown.any() else _labels_of_some(frame[target], unknown)
         if labels != "all" and unknown.any():
             notes.append(f"{int(unknown.sum())} rows have no {target!r}, and are learnt from without it.")
-    return Data(name, _text_to_categories(X), y, split=split, notes=notes + _oddities(X))
+    heads = [str(column) for column in frame.columns]
+    return Data(name, _text_to_categories(X), y, split=split, heads=heads, notes=notes + _oddities(X))
 
 
 def _some(columns: Iterable[Any], most: int = 12) -> str:
