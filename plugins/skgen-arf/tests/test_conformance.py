@@ -5,6 +5,6 @@ from skgen_arf import AdversarialRandomForest
 from skgen.testing import parametrize_with_checks
 
 
-@parametrize_with_checks([AdversarialRandomForest])
+@parametrize_with_checks([AdversarialRandomForest], tier="full")
 def test_conformance(estimator, check):
     check(estimator)

@@ -5,6 +5,6 @@ from skgen_pomegranate import PomegranateBayesianNetwork, PomegranateHMM
 from skgen.testing import parametrize_with_checks
 
 
-@parametrize_with_checks([PomegranateBayesianNetwork, PomegranateHMM])
+@parametrize_with_checks([PomegranateBayesianNetwork, PomegranateHMM], tier="full")
 def test_conformance(estimator, check):
     check(estimator)

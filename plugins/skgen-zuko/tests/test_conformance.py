@@ -5,6 +5,6 @@ from skgen_zuko import MaskedAutoregressiveFlow, NeuralSplineFlow, RealNVP
 from skgen.testing import parametrize_with_checks
 
 
-@parametrize_with_checks([NeuralSplineFlow, MaskedAutoregressiveFlow, RealNVP])
+@parametrize_with_checks([NeuralSplineFlow, MaskedAutoregressiveFlow, RealNVP], tier="full")
 def test_conformance(estimator, check):
     check(estimator)
