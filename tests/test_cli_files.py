@@ -207,6 +207,19 @@ def test_columns_of_whole_numbers_with_gaps_are_filled_with_decimals(files, peop
     assert filled["height"][0] == pytest.approx(170, abs=10)
 
 
+def test_a_model_of_an_array_has_columns_by_number(files):
+    assert main(["fit", "digits", "--model", "naive_bayes", "-o", "d.skgen"]) == 0
+    assert main(["sample", "d.skgen", "-n", "8", "-o", "d.csv"]) == 0
+    holes = pd.read_csv("d.csv").astype({"20": float})
+    holes.loc[::2, "20"] = np.nan
+    holes.to_csv("h.csv", index=False)
+    assert main(["impute", "d.skgen", "h.csv", "-o", "f.csv"]) == 0
+    assert main(["score", "d.skgen", "f.csv", "-o", "s.csv"]) == 0
+    filled = pd.read_csv("f.csv")
+    assert not filled.isna().any().any()
+    assert (filled["20"][1::2] == holes["20"][1::2]).all()
+
+
 def test_semicolons_tabs_and_decimal_commas_are_read(files, people, capsys):
     people.to_csv("comma.csv", sep=";", decimal=",", index=False)
     people.to_csv("point.csv", sep=";", index=False)

@@ -184,10 +184,10 @@ def _impute(asked: argparse.Namespace) -> int:
     with writer(asked.output) as write:
         for frame, X in tables(asked.data, model):
             whole = as_frame(model.impute(X, asked.how, random_state=rng), model)
-            for name in model.columns_.names:
+            whole.columns = [str(name) for name in whole.columns]
+            for name in whole.columns:
                 missing = frame[name].isna()
                 if missing.any():
-                    name = str(name)
                     filled = frame[name].astype(object).where(~missing, whole[name].set_axis(frame.index))
                     try:
                         frame[name] = filled.astype(frame[name].dtype)
@@ -218,9 +218,9 @@ def _score(asked: argparse.Namespace) -> int:
                 p = model.predict_proba(X)
                 frame["predicted"] = classes[p.argmax(axis=1)]
                 if target in frame.columns:
-                    told = frame[target].notna().to_numpy()
-                    right += int((frame[target].astype(str) == frame["predicted"].astype(str)).to_numpy()[told].sum())
-                    known += int(told.sum())
+                    labelled = frame[target].notna().to_numpy()
+                    right += int((frame[target].astype(str) == frame["predicted"].astype(str)).to_numpy()[labelled].sum())
+                    known += int(labelled.sum())
                 for k, label in enumerate(classes):
                     frame[f"p_{label}"] = np.round(p[:, k], 6)
             write(frame)
